@@ -1,0 +1,1 @@
+"""searchlab: find the best Keras network your data and budget allow."""

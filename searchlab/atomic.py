@@ -1,0 +1,49 @@
+"""Files that are either whole or absent: written beside their place, synced, then renamed into it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def write_with(path: Path, write: Callable[[Path], object]) -> Path:
+    """Make `path` by calling `write` on a temporary file in the same folder; on any error `path` stays as it was.
+
+    The temporary name keeps the suffixes of `path`, since writers such as Keras look at them.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix="".join(path.suffixes[-2:]))
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return path
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Make `path` hold `content`, or leave it as it was."""
+    return write_with(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_text(path: Path, content: str) -> Path:
+    """Make `path` hold `content` as UTF-8, or leave it as it was."""
+    return write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: Any) -> Path:
+    """Make `path` hold `content` as indented JSON with sorted keys, or leave it as it was."""
+    return write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,1 @@
+"""Split rules: one file each."""

@@ -1,0 +1,172 @@
+"""The nouns that travel between the wings: plain, frozen, picklable, no live object inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from searchlab.space import Params
+
+Direction: TypeAlias = Literal["minimize", "maximize"]
+State: TypeAlias = Literal["waiting", "running", "complete", "pruned", "failed"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the search improves: a validation metric and which way is better."""
+
+    metric: str
+    """A validation metric by its full name, such as "val_accuracy"."""
+    direction: Direction
+
+    def is_better(self, value: float, than: float | None) -> bool:
+        """Whether `value` beats `than`; anything finite beats None; NaN and the infinities beat nothing."""
+        if value != value or value in (float("inf"), float("-inf")):
+            return False
+        if than is None:
+            return True
+        return value > than if self.direction == "maximize" else value < than
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration to train."""
+
+    number: int
+    params: Params
+    seed: int
+    """All randomness of the training comes from here; the same in every attempt."""
+    attempt: int = 1
+    replicate: int = 0
+    """How many earlier trials of the study had the same configuration."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Trials of one shape that are trained as one piece of work."""
+
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when the objective has not improved by more than `min_delta` for `patience` epochs."""
+
+    patience: int
+    min_delta: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How every trial of a study is trained."""
+
+    task: str
+    objective: Objective
+    epochs: int
+    early_stopping: EarlyStopping | None = None
+    precision: str = "float32"
+    jit_compile: bool | Literal["auto"] = "auto"
+    deterministic: bool = True
+    weights_folder: str | None = None
+    """Where the best weights of each trial go, as `trial-0007.weights.npz`; None keeps none."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One finished epoch of one trial."""
+
+    trial: int
+    epoch: int
+    """Counts from 1."""
+    metrics: Mapping[str, float]
+    """`loss`, `accuracy`, … of training and `val_loss`, `val_accuracy`, … of validation, plus `learning_rate`.
+
+    `loss` and `val_loss` are the task's loss alone, without L2 and other penalties, so that trials compare.
+    """
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """How a trial ended."""
+
+    trial: int
+    state: State
+    value: float | None
+    """The objective at the best epoch; None when there is none (failed before the first finite value)."""
+    best_epoch: int | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """The metrics of the best epoch."""
+    reason: str | None = None
+    """Why it failed or was pruned, in one line."""
+    detail: str | None = None
+    """The traceback of a failure."""
+    weights: str | None = None
+    """Path of the weights of the best epoch."""
+    parameter_count: int | None = None
+    summary: str | None = None
+    """The model as Keras prints it."""
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A trial and how it ended, as the storage knows it."""
+
+    trial: Trial
+    state: State
+    value: float | None = None
+    result: TrialResult | None = None
+    curve: Mapping[int, float] = field(default_factory=dict)
+    """The objective after each epoch."""
+    started: float | None = None
+    """Seconds since 1970."""
+    finished: float | None = None
+
+
+@dataclass(frozen=True)
+class TestScore:
+    """What opening the seal gave."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    trial: int
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    """95 % intervals by metric."""
+    interval_method: str
+    examples: int
+    openings: int
+    """How often the seal has been opened, this time included."""
+    baseline: Mapping[str, float] = field(default_factory=dict)
+    """What predicting the majority class, the mean or the last value scores on the same examples."""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study as far as it has come."""
+
+    name: str
+    objective: Objective
+    trials: tuple[TrialRecord, ...]
+    budget: int
+    seed: int
+    validation_examples: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What a reader should know: data description and digest, sampler, pruner, versions, git commit, …"""
+    test: TestScore | None = None
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The complete trial with the best finite value (the earliest of equals); None when there is none."""
+        best: TrialRecord | None = None
+        for record in self.trials:
+            if (
+                record.state == "complete"
+                and record.value is not None
+                and self.objective.is_better(record.value, best.value if best else None)
+            ):
+                best = record
+        return best
