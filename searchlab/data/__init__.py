@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
 from searchlab.catalog import Catalog
@@ -39,7 +38,7 @@ class Examples:
     span: Array | None = None
     """(n, 2) whole numbers: first and last moment that an example looks at, its target included."""
     fold: Array | None = None
-    """(n,) of "train", "validation", "test" where the data itself says so (a column, folders, a set's own test part)."""
+    """(n,) of "train", "validation", "test" where the data itself says so (a column, folders, a given test set)."""
 
     def __len__(self) -> int:
         return len(self.x)

@@ -104,7 +104,7 @@ class Params:
     values: Mapping[str, Value]
 
     def pick(self, selector: str, default: str | None = None) -> Pick:
-        """The plugin chosen for `selector` and its options; `default` is the name when the space has no such section."""
+        """The plugin chosen for `selector` and its options; `default` serves a space without that section."""
         name = self.values.get(selector, default)
         if not isinstance(name, str):
             raise KeyError(selector)

@@ -61,7 +61,7 @@ class Encoding(Protocol):
         """JSON values from which `Task.restore` makes an equal encoding."""
 
     def front(self) -> list[keras.layers.Layer]:
-        """Layers that do to raw inputs what `encode` does to `x`, for the exported model; empty when nothing is done."""
+        """Layers that do to raw inputs what `encode` does to `x`, for the exported model; may be empty."""
 
     def back(self) -> list[keras.layers.Layer]:
         """Layers that turn model outputs into probabilities or unscaled values, for the exported model."""
