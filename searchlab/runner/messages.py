@@ -1,0 +1,67 @@
+"""What the supervisor and a child say to each other.
+
+    supervisor                              child
+        setup (Setup)              ─────▶   loads Keras and the data
+                                   ◀─────   Ready
+        Job(cohort)                ─────▶
+                                   ◀─────   Epoch          after every epoch of every trial
+        Verdict(stop)              ─────▶                  only when setup["prunes"]
+                                   ◀─────   TrialResult    once for each trial of the cohort
+                                   ◀─────   Idle           the cohort is done: the next Job, please
+
+`Ready` also means idle.  The child leaves when the channel closes.  Nothing here can name the sealed test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from searchlab.records import Cohort, TrainingPlan
+
+ENTRY = "searchlab.runner.child:main"
+"""The `entry` that an executor starts."""
+
+
+class Setup(TypedDict):
+    """What a child is told before anything else."""
+
+    data: str
+    """The folder of the search data (train and validation), as `data.prepare` made it."""
+    encoding: Mapping[str, Any]
+    """`Encoding.to_json()` of the encoding that was fitted on the training examples."""
+    plan: TrainingPlan
+    engine: str
+    prunes: bool
+    """Whether the child waits for a `Verdict` after every `Epoch`."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The child has its data in memory and waits for a job."""
+
+    versions: Mapping[str, str]
+    """Of Python and of the libraries that decide the numbers."""
+    backend: str
+    devices: tuple[str, ...]
+    """As Keras names them, such as "gpu:0"."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Train this cohort."""
+
+    cohort: Cohort
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to an `Epoch`: whether that trial stops now, as pruned."""
+
+    stop: bool
+
+
+@dataclass(frozen=True)
+class Idle:
+    """The job is done and every result of it was sent."""

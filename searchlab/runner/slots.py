@@ -1,0 +1,68 @@
+"""How a machine is divided between children: who gets which cores and which GPU.
+
+Why one thread for each child on a CPU: two threads bring nothing for networks of the size a search trains (a small
+CNN runs no faster on two), while two children finish twice the trials.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from searchlab import devices
+from searchlab.errors import DeviceMissing
+from searchlab.executors import Slot
+
+CHILD_MEMORY = 1 << 30
+"""Bytes that a child with a loaded framework and a small data set takes, about."""
+
+
+def slots(
+    workers: int | Literal["auto"] = "auto",
+    threads: int | Literal["auto"] = "auto",
+    gpus: int | Literal["auto"] = "auto",
+) -> tuple[Slot, ...]:
+    """One slot for each child.
+
+    `gpus` is how many to use ("auto": all that are visible).  `workers` "auto" is one for each GPU, or on a machine
+    without one for each core as far as memory goes; more workers than GPUs share them in turn.  `threads` "auto"
+    divides the cores between the workers.
+
+    Raises:
+        DeviceMissing: More GPUs are asked for than are visible.
+    """
+    used = _choose(gpus)
+    cores = devices.cores()
+    if workers == "auto":
+        workers = len(used) or max(1, min(cores, devices.memory() // CHILD_MEMORY))
+    if threads == "auto":
+        threads = max(1, cores // workers)
+    return tuple(Slot(n, _environment(threads, used[n % len(used)] if used else None)) for n in range(workers))
+
+
+def _choose(wanted: int | Literal["auto"]) -> tuple[str, ...]:
+    """The names of the GPUs to use."""
+    if wanted == 0:
+        return ()
+    visible = devices.gpus()
+    if wanted == "auto":
+        return visible
+    if wanted > len(visible):
+        named = f" ({', '.join(visible)})" if visible else ""
+        raise DeviceMissing(
+            f"{wanted} GPU(s) are asked for, but {len(visible)} can be seen{named}. Lower execution.gpus, "
+            "or look at nvidia-smi and CUDA_VISIBLE_DEVICES."
+        )
+    return visible[:wanted]
+
+
+def _environment(threads: int, gpu: str | None) -> dict[str, str]:
+    """What pins a child to its place, for every backend; KERAS_BACKEND is inherited as it is."""
+    return {
+        "CUDA_VISIBLE_DEVICES": "-1" if gpu is None else gpu,
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "OMP_NUM_THREADS": str(threads),
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": str(threads),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
