@@ -1,0 +1,44 @@
+# Two commands: `make demo` runs a real study to its end, `make test` passes the tests.
+# Both make the environment first, from requirements.lock (pins and hashes).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo ui test lint house bench lock clean
+
+demo: $(READY)  ## Run the digits study on the embedded store.
+	$(BIN)/searchlab run studies/digits_cnn.yaml
+
+ui: $(READY)  ## Open the MLflow pages of the embedded store.
+	$(BIN)/searchlab ui
+
+test: $(READY)  ## Every test, on all cores.
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
+
+lint: $(READY)  ## ruff and mypy --strict.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+house: $(READY)  ## The floors and the doors, as tests/test_house.py states them.
+	$(BIN)/python -m pytest -q tests/test_house.py
+
+bench: $(READY)  ## Trials a minute beside KerasTuner and a plain Optuna script.
+	$(BIN)/python benchmarks/trials_per_minute.py
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "searchlab needs Python 3.11 or newer: make PYTHON=python3.12 demo")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock:  ## Renew requirements.lock (needs uv); no address of any host is written into it.
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate --upgrade --extra dev pyproject.toml --output-file requirements.lock
+
+clean:  ## Remove the environment; studies and results stay.
+	rm -rf $(VENV)

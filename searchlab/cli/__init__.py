@@ -1,0 +1,87 @@
+"""The command line: one file a command, each of which loads its heavy part only when it runs.
+
+Exit status: 0 fine · 2 a fault in the study file or the call · 3 in the data · 4 a service or library is missing ·
+5 the stored study differs · 6 the seal · 7 no trial succeeded · 70 a bug of ours · 75 interrupted, can be resumed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import typer
+
+from searchlab.errors import SearchlabError
+
+# The plain words of `--help` need no markup, and rich costs a tenth of a second at every start.
+app = typer.Typer(
+    name="searchlab",
+    help="Find the best Keras network your data and budget allow, and an honest test score for it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+COMMANDS = (
+    "run",
+    "resume",
+    "status",
+    "trials",
+    "report",
+    "final_test",
+    "export",
+    "ui",
+    "init",
+    "validate",
+    "show",
+    "list",
+    "schema",
+    "doctor",
+)
+"""The files beside this one, in the order of the help page; `final_test.py` is `searchlab final-test`."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from searchlab import __version__
+
+        typer.echo(f"searchlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    traceback: bool = typer.Option(False, "--traceback", help="Show the whole traceback of an error."),
+    home: str | None = typer.Option(
+        None, "--home", envvar="SEARCHLAB_HOME", help="Where studies are kept. [default: ./.searchlab]"
+    ),
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Options that stand before the command."""
+    if traceback:
+        os.environ["SEARCHLAB_TRACEBACK"] = "1"
+    if home:
+        os.environ["SEARCHLAB_HOME"] = home
+
+
+def main() -> None:
+    """Run the command line; ends the process with a documented exit status."""
+    for command in COMMANDS:
+        importlib.import_module(f"searchlab.cli.{command}")
+    try:
+        app()
+    except SearchlabError as error:
+        if os.environ.get("SEARCHLAB_TRACEBACK"):
+            raise
+        sys.stdout.flush()
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # `searchlab trials | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,0 +1,85 @@
+"""Where searchlab keeps things on this machine: one folder, `.searchlab` in the working folder unless told otherwise.
+
+    .searchlab/
+      optuna.db                 the storage (SQLite), unless the study names another
+      mlflow.db, artifacts/     the tracking store, unless the study names another
+      data/DIGEST/              prepared examples that trials may see
+      sealed/DIGEST/            test examples, read once by the final test
+      studies/NAME/             study.yaml (resolved), weights/, logs/, ledger.jsonl, champion.keras, report.html
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+VARIABLE = "SEARCHLAB_HOME"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder, and the places in it."""
+
+    folder: Path
+
+    @classmethod
+    def find(cls, folder: str | Path | None = None) -> Home:
+        """`folder`, else what SEARCHLAB_HOME names, else `.searchlab` in the working folder."""
+        return cls(Path(folder or os.environ.get(VARIABLE) or ".searchlab").absolute())
+
+    @property
+    def storage_url(self) -> str:
+        """The Optuna storage of studies that name none."""
+        return f"sqlite:///{self.folder / 'optuna.db'}"
+
+    @property
+    def tracking_uri(self) -> str:
+        """The MLflow store of studies that name none."""
+        return f"sqlite:///{self.folder / 'mlflow.db'}"
+
+    def study(self, name: str) -> StudyFolder:
+        """The files of the study `name`."""
+        return StudyFolder(self.folder / "studies" / name)
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """The files of one study on this machine."""
+
+    folder: Path
+
+    @property
+    def spec(self) -> Path:
+        """The resolved study file."""
+        return self.folder / "study.yaml"
+
+    @property
+    def weights(self) -> Path:
+        """The best weights of the best trials."""
+        return self.folder / "weights"
+
+    @property
+    def logs(self) -> Path:
+        """What the children printed."""
+        return self.folder / "logs"
+
+    @property
+    def ledger(self) -> Path:
+        """Every opening of the seal."""
+        return self.folder / "ledger.jsonl"
+
+    @property
+    def test(self) -> Path:
+        """The score that the final test gave."""
+        return self.folder / "test.json"
+
+    @property
+    def champion(self) -> Path:
+        """The best model, raw inputs to probabilities or values."""
+        return self.folder / "champion.keras"
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.folder / "report.html"

@@ -1,0 +1,250 @@
+"""The loop that keeps children busy: ask, hand out, listen, judge, tell.
+
+Why the verdict on pruning is awaited by the child: with one worker the whole study is then a function of its seed.
+A verdict costs a few milliseconds; an epoch that was trained for nothing costs far more.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Literal, Protocol, TypeAlias
+
+from searchlab.executors import Death, Message, Pool
+from searchlab.records import Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
+from searchlab.runner.messages import Idle, Job, Ready, Verdict
+from searchlab.runner.watch import Watcher
+
+log = logging.getLogger(__name__)
+
+Ending: TypeAlias = Literal["done", "out of time", "interrupted", "paused"]
+
+EQUAL_FAILURES = 5
+"""So many trials in a row that fail with the same words mean a wrong set-up, not wrong parameters."""
+
+DEATHS_IN_A_ROW = 3
+"""So many children that die without one finished trial between them stop the study."""
+
+
+class Study(Protocol):
+    """What the loop asks of the search wing."""
+
+    def ask(self) -> Trial:
+        """Claim the next trial."""
+
+    def report(self, trial_number: int, epoch: int, value: float) -> bool:
+        """Store the objective after an epoch; whether the trial shall be pruned."""
+
+    def tell(self, result: TrialResult) -> None:
+        """Store how a trial ended."""
+
+    def remaining(self, budget: int) -> int:
+        """Trials still to be asked for."""
+
+    def record(self, trial_number: int) -> TrialRecord:
+        """A trial as the storage knows it now."""
+
+
+class Listener(Protocol):
+    """What the loop asks of the tracking wing; every call returns at once."""
+
+    def trial_started(self, trial: Trial) -> None:
+        """A child was given `trial`."""
+
+    def epoch(self, epoch: Epoch, trial: Trial) -> None:
+        """An epoch of `trial` ended."""
+
+    def trial_finished(self, record: TrialRecord) -> None:
+        """A trial is complete, pruned or failed."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop asking for trials."""
+
+    budget: int
+    timeout: float | None = None
+    """Seconds from the start of this run; trials under way are finished."""
+    keep_weights: int = 3
+
+
+@dataclass
+class Supervisor:
+    """One run of the loop.  Never trains, so nothing that training does can stop it."""
+
+    study: Study
+    pool: Pool
+    slots: tuple[int, ...]
+    objective: Objective
+    limits: Limits
+    prunes: bool
+    listeners: tuple[Listener, ...]
+    watcher: Watcher
+    ready: list[Ready] = field(default_factory=list)
+    """What each child said of its versions and devices."""
+    pause_reason: str | None = None
+
+    def __post_init__(self) -> None:
+        self._idle: set[int] = set()
+        self._running: dict[int, dict[int, Trial]] = {}
+        self._stop = False
+        self._failures: list[str] = []
+        self._deaths = 0
+        self._weights: list[tuple[float, Path]] = []
+
+    def run(self) -> Ending:
+        """Work until the budget is spent, time is up, someone asks to stop, or the set-up turns out to be broken."""
+        started = time.monotonic()
+        ending: Ending = "done"
+        with _stop_signals(self._request_stop):
+            while True:
+                out_of_time = self.limits.timeout is not None and time.monotonic() - started > self.limits.timeout
+                if self._stop or self.pause_reason:
+                    ending = "interrupted" if self._stop else "paused"
+                    break
+                if not out_of_time:
+                    self._hand_out()
+                if not self._running and (out_of_time or self.study.remaining(self.limits.budget) <= 0):
+                    ending = "out of time" if self.study.remaining(self.limits.budget) > 0 else "done"
+                    break
+                for item in self.pool.wait(0.25):
+                    self._take(item)
+                self.watcher.tick()
+        return ending
+
+    @property
+    def unfinished(self) -> tuple[Trial, ...]:
+        """The trials that were under way when the loop ended."""
+        return tuple(trial for trials in self._running.values() for trial in trials.values())
+
+    def remember_weights(self, records: Iterator[TrialRecord]) -> None:
+        """Count the weights of earlier trials among those to keep."""
+        for record in records:
+            if record.state == "complete" and record.value is not None and record.result and record.result.weights:
+                self._weights.append((record.value, Path(record.result.weights)))
+
+    # Handing out -------------------------------------------------------------------------------------------------
+
+    def _hand_out(self) -> None:
+        for slot in sorted(self._idle):
+            if self.study.remaining(self.limits.budget) <= 0:
+                return
+            trial = self.study.ask()
+            self._idle.discard(slot)
+            self._running[slot] = {trial.number: trial}
+            for listener in self.listeners:
+                listener.trial_started(trial)
+            self.watcher.trial_started(trial)
+            try:
+                self.pool.send(slot, Job(Cohort((trial,))))
+            except BrokenPipeError:  # its Death comes with the next wait and ends the trial
+                log.debug("slot %d died before it was given trial %d", slot, trial.number)
+
+    # Listening ---------------------------------------------------------------------------------------------------
+
+    def _take(self, item: Message | Death) -> None:
+        if isinstance(item, Death):
+            self._bury(item)
+            return
+        match item.content:
+            case Ready():
+                self.ready.append(item.content)
+                self._idle.add(item.slot)
+            case Idle():
+                self._running.pop(item.slot, None)
+                self._idle.add(item.slot)
+            case Epoch():
+                self._judge(item.slot, item.content)
+            case TrialResult():
+                self._deaths = 0
+                self._finish(item.slot, item.content)
+            case other:
+                raise AssertionError(f"a child said {other!r}")
+
+    def _judge(self, slot: int, epoch: Epoch) -> None:
+        trial = self._running[slot][epoch.trial]
+        value = epoch.metrics.get(self.objective.metric, float("nan"))
+        stop = self.study.report(epoch.trial, epoch.epoch, value)
+        if self.prunes:
+            try:
+                self.pool.send(slot, Verdict(stop))
+            except BrokenPipeError:
+                log.debug("slot %d died before its verdict", slot)
+        for listener in self.listeners:
+            listener.epoch(epoch, trial)
+        self.watcher.epoch(epoch)
+
+    def _finish(self, slot: int, result: TrialResult) -> None:
+        self._running[slot].pop(result.trial, None)
+        self.study.tell(result)
+        record = self.study.record(result.trial)
+        for listener in self.listeners:
+            listener.trial_finished(record)
+        self.watcher.trial_finished(record)
+        self._keep_best_weights(record)
+        self._failures = [*self._failures, result.reason or "failed"] if result.state == "failed" else []
+        if len(self._failures) >= EQUAL_FAILURES and len(set(self._failures[-EQUAL_FAILURES:])) == 1:
+            self.pause_reason = (
+                f"{EQUAL_FAILURES} trials in a row failed with {self._failures[-1]!r}; "
+                "that is likely the set-up, not the parameters"
+            )
+
+    def _bury(self, death: Death) -> None:
+        self._idle.discard(death.slot)
+        for trial in self._running.pop(death.slot, {}).values():
+            self._running[death.slot] = {trial.number: trial}
+            reason = f"the training process died: {death.reason}"
+            self._finish(death.slot, TrialResult(trial.number, "failed", None, reason=reason, detail=death.log_tail))
+        self._running.pop(death.slot, None)
+        self._deaths += 1
+        if self._deaths >= DEATHS_IN_A_ROW:
+            self.pause_reason = f"{self._deaths} training processes died one after another: {death.reason}\n{death.log_tail}"
+            return
+        log.warning("child %d died (%s); starting another", death.slot, death.reason)
+        self.pool.restart(death.slot)
+
+    def _keep_best_weights(self, record: TrialRecord) -> None:
+        if record.result is None or record.result.weights is None:
+            return
+        path = Path(record.result.weights)
+        if record.state != "complete" or record.value is None:
+            path.unlink(missing_ok=True)
+            return
+        self._weights.append((record.value, path))
+        self._weights.sort(key=lambda pair: pair[0], reverse=self.objective.direction == "maximize")
+        for _, surplus in self._weights[max(1, self.limits.keep_weights) :]:
+            surplus.unlink(missing_ok=True)
+        del self._weights[max(1, self.limits.keep_weights) :]
+
+    def _request_stop(self) -> None:
+        self._stop = True
+
+
+@contextmanager
+def _stop_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """While inside, the first SIGINT or SIGTERM calls `stop`, a second one raises KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen = 0
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > 1:
+            raise KeyboardInterrupt
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
