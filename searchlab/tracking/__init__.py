@@ -1,0 +1,167 @@
+"""What is written down: trackers take the records of a study and keep them where people can look.
+
+A tracker is a projection of the study, never its truth: it may be slow, absent or deleted, and no trial waits for
+it.  This wing knows MLflow and neither Keras nor Optuna.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from searchlab.catalog import Catalog
+from searchlab.data import Array
+from searchlab.records import Epoch, Objective, StudyResult, TestScore, Trial, TrialRecord
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """Which data a study learns from, and how it was split."""
+
+    name: str
+    """The source, such as "digits"."""
+    digest: str
+    """Ours, over the whole content."""
+    description: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Examples by part: "train", "validation", "test"."""
+
+
+@dataclass(frozen=True)
+class StudyStart:
+    """What is known of a study before its first trial."""
+
+    name: str
+    uid: str
+    """Names the study for ever, in every process that works on it; runs are recognised by it."""
+    objective: Objective
+    budget: int
+    """How many trials were asked for."""
+    seed: int
+    data: DataFacts
+    description: str = ""
+    """One or two sentences for people."""
+    resolved: str = ""
+    """The study file with everything filled in, as YAML."""
+    varied: tuple[str, ...] = ()
+    """The labels (`space.label`) of the parameters that vary, in the order of the space."""
+    log_scaled: tuple[str, ...] = ()
+    """Those of them that are searched on a logarithmic scale."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What a reader should know, as in `StudyResult.facts`: sampler, pruner, versions, …"""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags for every run: "git_commit", "space_digest", "keras", …; they are stored as `searchlab.<key>`."""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One run as a tracker has it."""
+
+    uid: str
+    name: str
+    status: str
+    """"RUNNING", "FINISHED", "KILLED" (pruned) or "FAILED"."""
+    params: Mapping[str, str]
+    metrics: Mapping[str, Sequence[tuple[int, float]]]
+    """Every point of every metric: (step, value), ascending."""
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How much of what was handed in has arrived."""
+
+    delivered: int = 0
+    undelivered: int = 0
+    refused: int = 0
+    """Records the tracker's server would not take."""
+    kept_in: str | None = None
+    """The file that holds the undelivered and the refused ones."""
+    reason: str = ""
+    """The last error, in one line."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything arrived."""
+        return not (self.undelivered or self.refused)
+
+    def __str__(self) -> str:
+        if self.is_complete:
+            return f"{self.delivered} records delivered"
+        lost = self.undelivered + self.refused
+        place = f"; they are kept in {self.kept_in}" if self.kept_in else ""
+        return f"{lost} records not delivered to the tracking store ({self.reason}){place}"
+
+
+class Session(Protocol):
+    """One process's line to a tracker.
+
+    Only `flush`, `view_url`, `log_model` and `close` ever wait, and nothing raises for a store out of reach.  Records may be handed in again (a resumed study, a repeated message): nothing is written twice.  Times are seconds
+    since 1970; None means now.
+    """
+
+    def study_started(self, start: StudyStart) -> None:
+        """Must come first, in every process that works on the study."""
+
+    def trial_started(self, trial: Trial, *, at: float | None = None) -> None:
+        """A trial, or a further attempt of one, begins."""
+
+    def epoch(self, epoch: Epoch, *, attempt: int = 1, at: float | None = None) -> None:
+        """One epoch of a trial that was started in this session."""
+
+    def trial_finished(self, record: TrialRecord) -> None:
+        """A trial ended; one that was never started here is written down whole."""
+
+    def study_finished(self, result: StudyResult, attachments: Mapping[str, bytes | str] | None = None) -> None:
+        """All trials are done (or the study stopped); `attachments` are files by path, such as "figures/slice.png"."""
+
+    def test_scored(self, score: TestScore) -> None:
+        """The seal was opened."""
+
+    def log_model(self, model: Any, *, inputs: Array, outputs: Array) -> str | None:
+        """Store the loaded Keras model `model` as the study's champion and return its URI; None where none is kept.
+
+        `inputs` are a few raw examples (n, …) and `outputs` what the model predicts for them.  Best effort: an error
+        is logged, and None returned.
+        """
+
+    def view_url(self, timeout: float = 10.0) -> str | None:
+        """Where to look at the study's trials side by side; for an embedded store the part after the host.
+
+        None where there is nothing to look at, or the store was not reached within `timeout` seconds.
+        """
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until everything handed in has been tried and delivered, at most `timeout` seconds; whether it was."""
+
+    def close(self, timeout: float = 10.0) -> Delivery:
+        """Deliver what can be delivered within `timeout` seconds, keep the rest in a file, and say so."""
+
+
+class Tracker(Protocol):
+    """A way to write studies down.  A file in `tracking/` binds one to `TRACKER`."""
+
+    keeps: bool
+    """Whether anything is kept at all."""
+
+    def open(self, uri: str | None, *, experiment: str, home: Path) -> Session:
+        """A session that writes to `uri`; None is the embedded store in the folder `home`.  Returns at once.
+
+        Raises:
+            SpecError: `uri` is none that this tracker can write to.
+        """
+
+    def check(self, uri: str | None, *, home: Path) -> str | None:
+        """Why `uri` cannot be written to right now, in one line; None when it can.  Waits some seconds at most."""
+
+    def runs(self, uri: str | None, *, experiment: str, home: Path, study_uid: str) -> tuple[StoredRun, ...]:
+        """Everything kept of a study, its own run first, then its trials in order.
+
+        Raises:
+            ServiceError: The store cannot be reached.
+        """
+
+
+TRACKERS: Catalog[Tracker] = Catalog("searchlab.tracking", binds="TRACKER", kind="tracker")

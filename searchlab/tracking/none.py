@@ -1,0 +1,55 @@
+"""Writes nothing down: for tests, benchmarks and studies that nobody will look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from searchlab.data import Array
+from searchlab.records import Epoch, StudyResult, TestScore, Trial, TrialRecord
+from searchlab.tracking import Delivery, Session, StoredRun, StudyStart, Tracker
+
+
+class _Session:
+    """Forgets everything at once."""
+
+    def study_started(self, start: StudyStart) -> None: ...
+
+    def trial_started(self, trial: Trial, *, at: float | None = None) -> None: ...
+
+    def epoch(self, epoch: Epoch, *, attempt: int = 1, at: float | None = None) -> None: ...
+
+    def trial_finished(self, record: TrialRecord) -> None: ...
+
+    def study_finished(self, result: StudyResult, attachments: Mapping[str, bytes | str] | None = None) -> None: ...
+
+    def test_scored(self, score: TestScore) -> None: ...
+
+    def log_model(self, model: Any, *, inputs: Array, outputs: Array) -> str | None:
+        return None
+
+    def view_url(self, timeout: float = 10.0) -> str | None:
+        return None
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        return True
+
+    def close(self, timeout: float = 10.0) -> Delivery:
+        return Delivery()
+
+
+class _Nothing:
+    keeps = False
+
+    def open(self, uri: str | None, *, experiment: str, home: Path) -> Session:
+        return _Session()
+
+    def check(self, uri: str | None, *, home: Path) -> str | None:
+        return None
+
+    def runs(self, uri: str | None, *, experiment: str, home: Path, study_uid: str) -> tuple[StoredRun, ...]:
+        return ()
+
+
+TRACKER: Tracker = _Nothing()
