@@ -45,7 +45,9 @@ class Problem:
 class Encoding(Protocol):
     """What was fitted on the training examples (class list, scaling, vocabularies), frozen, picklable and JSON-able."""
 
-    problem: Problem
+    @property
+    def problem(self) -> Problem:
+        """What a model for these examples must take in and give out."""
 
     def encode(self, examples: Examples) -> Arrays:
         """The arrays of any examples of the same collection; labels and words that training lacked are handled.
@@ -101,8 +103,8 @@ class Task(Protocol):
     def combine(self, metric: str, per_example: Array) -> float:
         """The metric of many examples: their mean, or the root of it for `rmse`."""
 
-    def baseline(self, encoding: Encoding, train: Arrays, y: Array) -> Array:
-        """Outputs, shaped as a model's for targets `y`, of the trivial predictor fitted on `train`."""
+    def baseline(self, encoding: Encoding, train: Arrays, x: Array) -> Array:
+        """Outputs, shaped as a model's for the encoded inputs `x`, of the trivial predictor fitted on `train`."""
 
 
 TASKS: Catalog[Task] = Catalog("searchlab.tasks", binds="TASK", kind="task")
