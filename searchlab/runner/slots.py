@@ -32,11 +32,10 @@ def slots(
     """
     used = _choose(gpus)
     cores = devices.cores()
-    if workers == "auto":
-        workers = len(used) or max(1, min(cores, devices.memory() // CHILD_MEMORY))
-    if threads == "auto":
-        threads = max(1, cores // workers)
-    return tuple(Slot(n, _environment(threads, used[n % len(used)] if used else None)) for n in range(workers))
+    fitting = max(1, min(cores, devices.memory() // CHILD_MEMORY))
+    count = (len(used) or fitting) if workers == "auto" else workers
+    each = max(1, cores // count) if threads == "auto" else threads
+    return tuple(Slot(n, _environment(each, used[n % len(used)] if used else None)) for n in range(count))
 
 
 def _choose(wanted: int | Literal["auto"]) -> tuple[str, ...]:

@@ -1,0 +1,159 @@
+"""Children as processes of this machine: each can crash, hang or be killed without harm to anybody else.
+
+Why not `multiprocessing` (spawn): it imports the caller's main module again, so it needs a main guard in scripts and
+fails in notebooks; fork copies a process that may hold TensorFlow and threads.  A plain `python -m` over an inherited
+socket works everywhere POSIX, and the two ends still speak pickled objects (`multiprocessing.connection`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from searchlab.executors import Death, Message, Pool, Slot
+from searchlab.executors._inbox import Door, Inbox, tail
+
+LOOK = 0.5
+"""Seconds between looks at a silent child: its end may show only there, when a process of its own holds the socket."""
+
+
+class _Child:
+    """One process, and the thread that hears it."""
+
+    def __init__(self, slot: Slot, entry: str, setup: Mapping[str, Any], log: Path, door: Door) -> None:
+        self._slot = slot.number
+        self._log = log
+        self._door = door
+        ours, theirs = socket.socketpair()
+        with theirs, log.open("ab") as output:
+            self._start = output.tell()
+            tied = threading.current_thread() is threading.main_thread()
+            arguments = [str(theirs.fileno()), str(os.getpid()), str(int(tied))]
+            python_path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)  # it sees the modules we see
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "searchlab.executors._child_process", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **slot.environment, "PYTHONPATH": python_path},
+                process_group=0,  # a Ctrl-C in the terminal must reach the supervisor alone
+            )
+        self._connection: Connection[Any, Any] = Connection(ours.detach())
+        own_path = slot.environment.get("PYTHONPATH", os.environ.get("PYTHONPATH"))
+        with contextlib.suppress(BrokenPipeError):  # its death is heard below
+            self._connection.send({"entry": entry, "setup": dict(setup), "python_path": own_path})
+        self._thread = threading.Thread(target=self._listen, name=f"searchlab-child-{self._slot}", daemon=True)
+        self._thread.start()
+
+    def hand(self, content: Any) -> None:
+        """Send to the child; BrokenPipeError when it is gone."""
+        try:
+            self._connection.send(content)
+        except OSError as error:
+            raise BrokenPipeError(f"child {self._slot} is gone") from error
+
+    def end(self) -> None:
+        """Kill the child and all it started; nothing it says any more is heard."""
+        self._door.shut()
+        if self._process.poll() is None:  # else its number may belong to somebody else by now
+            self._kill()
+        self._process.wait()
+        self._thread.join()
+        self._connection.close()
+
+    def _listen(self) -> None:
+        """Pass on what the child says, until it ends."""
+        trouble = ""
+        try:
+            while self._connection.poll(LOOK) or self._process.poll() is None:
+                if self._connection.poll(0):
+                    self._door.put(Message(self._slot, self._connection.recv()))
+        except (EOFError, OSError):
+            pass
+        except Exception as error:  # an object that cannot be rebuilt here
+            trouble = f", after a message that cannot be read ({type(error).__name__}: {error})"
+            self._kill()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            trouble += ", after it had closed its channel"
+        self._kill()  # what it started, should that live still
+        status = self._process.wait()
+        self._door.put(Death(self._slot, _words(status) + trouble, tail(self._log, self._start)))
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _words(status: int) -> str:
+    """How a process ended, for people."""
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = str(-status)
+    return f"signal {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+
+
+class _Processes:
+    """A `Pool` of processes."""
+
+    def __init__(self, slots: Sequence[Slot], entry: str, setup: Mapping[str, Any], log_folder: str) -> None:
+        self._slots = {slot.number: slot for slot in slots}
+        self._entry = entry
+        self._setup = setup
+        self._folder = Path(log_folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._inbox = Inbox()
+        self._children: dict[int, _Child] = {}
+        try:
+            for number in self._slots:
+                self._children[number] = self._start(number)
+        except BaseException:
+            self.close()
+            raise
+
+    def send(self, slot: int, content: Any) -> None:
+        """See `Pool`."""
+        self._children[slot].hand(content)
+
+    def wait(self, timeout: float) -> list[Message | Death]:
+        """See `Pool`."""
+        return self._inbox.take(timeout)
+
+    def restart(self, slot: int) -> None:
+        """See `Pool`."""
+        self._children.pop(slot).end()
+        self._children[slot] = self._start(slot)
+
+    def close(self) -> None:
+        """See `Pool`."""
+        while self._children:
+            self._children.popitem()[1].end()
+
+    def _start(self, slot: int) -> _Child:
+        log = self._folder / f"child-{slot}.log"
+        return _Child(self._slots[slot], self._entry, self._setup, log, self._inbox.door())
+
+
+class Local:
+    """Children as processes of this machine."""
+
+    def open(self, slots: Sequence[Slot], *, entry: str, setup: Mapping[str, Any], log_folder: str) -> Pool:
+        """See `Executor`."""
+        return _Processes(slots, entry, setup, log_folder)
+
+
+EXECUTOR = Local()

@@ -1,0 +1,145 @@
+"""What is special about children that are processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from searchlab.executors import EXECUTORS, Death, Message, Pool, Slot
+
+HERE = str(Path(__file__).parent)
+sys.path.append(HERE)
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[Pool]:
+    """One obedient child."""
+    slot = Slot(0, {"OMP_NUM_THREADS": "3", "PYTHONPATH": "own"})
+    pool = EXECUTORS.get("local").open([slot], entry="child_entries:obey", setup={}, log_folder=str(tmp_path))
+    yield pool
+    pool.close()
+
+
+def receive(pool: Pool) -> Message | Death:
+    """The next thing that arrives."""
+    for _ in range(20):
+        if arrived := pool.wait(1.0):
+            (item,) = arrived
+            return item
+    raise AssertionError("nothing came")
+
+
+def number_of(item: Message | Death) -> int:
+    """The process number that a child told."""
+    assert isinstance(item, Message)
+    return int(item.content[1])
+
+
+def lives(number: int) -> bool:
+    """Whether there is such a process, zombies apart."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text(encoding="utf-8").split(") ")[1][0] not in "ZX"
+    except (OSError, IndexError):
+        return False
+
+
+def gone_within(seconds: float, numbers: list[int]) -> bool:
+    """Whether all these processes end in time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if not any(map(lives, numbers)):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_child_has_the_environment_of_its_slot(pool: Pool) -> None:
+    receive(pool)
+    pool.send(0, "environment")
+    answer = receive(pool)
+    assert isinstance(answer, Message)
+    assert answer.content["OMP_NUM_THREADS"] == "3"
+    assert answer.content["PYTHONPATH"] == "own"  # our way of telling it sys.path is not seen
+
+
+def test_a_child_ignores_the_interrupt_that_its_supervisor_handles(pool: Pool) -> None:
+    number = number_of(receive(pool))
+    os.kill(number, signal.SIGINT)
+    assert os.getpgid(number) == number  # and a Ctrl-C in the terminal does not even reach it
+    pool.send(0, "environment")
+    assert isinstance(receive(pool), Message)
+
+
+def test_a_crash_names_its_signal_and_the_python_stack(pool: Pool) -> None:
+    receive(pool)
+    pool.send(0, "segfault")
+    death = receive(pool)
+    assert isinstance(death, Death) and death.reason == "signal SIGABRT"
+    assert "about to fall" in death.log_tail and "child_entries.py" in death.log_tail
+
+
+@pytest.mark.parametrize("end", ["kill", "close"])
+def test_what_a_child_started_ends_with_it_and_cannot_hide_its_end(pool: Pool, end: str) -> None:
+    number = number_of(receive(pool))
+    pool.send(0, "have a child")
+    grandchild = number_of(receive(pool))
+    assert lives(grandchild)
+    if end == "kill":
+        os.kill(number, signal.SIGKILL)
+        assert isinstance(receive(pool), Death)
+    else:
+        pool.close()
+    assert gone_within(2.0, [number, grandchild])
+
+
+def test_a_message_that_cannot_be_read_is_a_death_with_a_reason(tmp_path: Path) -> None:
+    pool = EXECUTORS.get("local").open([Slot(0)], entry="child_entries:unreadable", setup={}, log_folder=str(tmp_path))
+    death = receive(pool)
+    pool.close()
+    assert isinstance(death, Death) and "RuntimeError: ouch" in death.reason
+
+
+@pytest.mark.parametrize("thread", ["main", "other"])
+def test_children_end_with_their_supervisor_even_in_the_middle_of_work(tmp_path: Path, thread: str) -> None:
+    report = tmp_path / "report"
+    call = f"child_entries.supervise({str(tmp_path)!r}, {str(report)!r})"
+    if thread == "other":  # then the kernel's own signal is not used, and the channel must do
+        call = f"import threading; t = threading.Thread(target=lambda: {call}); t.start(); t.join()"
+    script = f"import sys; sys.path.append({HERE!r}); import child_entries; {call}"
+    supervisor = subprocess.Popen([sys.executable, "-c", script])
+    until = time.monotonic() + 20
+    while not report.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    children = [int(word) for word in report.read_text(encoding="ascii").split()]
+    assert len(children) == 2 and all(map(lives, children))
+    supervisor.kill()
+    supervisor.wait()
+    assert gone_within(2.0, children)
+
+
+def test_works_in_a_script_without_a_main_guard(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"""
+import sys
+sys.path.append({HERE!r})
+from searchlab.executors import EXECUTORS, Slot
+local = EXECUTORS.get("local")
+pool = local.open([Slot(0)], entry="child_entries:echo", setup={{"a": 1}}, log_folder={str(tmp_path)!r})
+print(pool.wait(20.0)[0].content)
+pool.close()
+""",
+        encoding="utf-8",
+    )
+    (tmp_path / "queue.py").write_text("raise ImportError('a file of the user shadows the library')", encoding="utf-8")
+    answer = subprocess.run(
+        [sys.executable, "-P", str(script)], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert answer.stdout == "('setup', {'a': 1})\n"
