@@ -1,0 +1,52 @@
+"""Nadam: Adam with Nesterov's look-ahead (Dozat 2016)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from searchlab import options
+from searchlab.lazy import lazy
+from searchlab.optim import Optimizer
+from searchlab.options import value
+
+if TYPE_CHECKING:
+    import keras
+else:
+    keras = lazy("keras")
+
+
+class NadamOptions(options.Options):
+    """Settings of the `nadam` optimizer."""
+
+    learning_rate: float = value(1e-3, gt=0.0)
+    """Step size at which the schedule's factor is 1."""
+    beta_1: float = value(0.9, ge=0.0, lt=1.0)
+    """Share of the running mean of gradients that each step keeps."""
+    beta_2: float = value(0.999, ge=0.0, lt=1.0)
+    """Share of the running mean of squared gradients that each step keeps."""
+    epsilon: float = value(1e-7, gt=0.0)
+    """Added to the divisor, so that it is never zero."""
+
+
+class Nadam:
+    """Builds `keras.optimizers.Nadam`."""
+
+    Options: type[options.Options] = NadamOptions
+
+    def build(
+        self,
+        options: NadamOptions,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+        **clipping: float,
+    ) -> keras.optimizers.Optimizer:
+        """A fresh Keras optimizer."""
+        return keras.optimizers.Nadam(
+            learning_rate,
+            beta_1=options.beta_1,
+            beta_2=options.beta_2,
+            epsilon=options.epsilon,
+            **clipping,
+        )
+
+
+OPTIMIZER: Optimizer = Nadam()
