@@ -69,7 +69,7 @@ class CNN:
         if options.depth - 1 <= halvings:
             return None
         return (
-            f"an image of {height}×{width} can be halved {halvings} times, enough for a depth of {halvings + 1} and not "
+            f"an image of {height}×{width} can be halved {halvings} times, enough for a depth of {halvings + 1}, not "
             f"for {options.depth}; pooling by stride or none has no such limit."
         )
 

@@ -1,0 +1,66 @@
+"""Numbers brought to mean 0 and standard deviation 1, as the training examples have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from searchlab.data import Array
+
+ROWS_AT_ONCE = 4096
+"""Rows summed together in float64, so that no double-width copy of a whole data set is made."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """A mean and a standard deviation for each entry of the last axis; a constant entry has the deviation 1."""
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, values: Array) -> Scaling:
+        """The scaling of finite `values` (n, …, entries) over all axes but the last."""
+        axes = tuple(range(values.ndim - 1))
+        count = values.size / values.shape[-1]
+        parts = [values[i : i + ROWS_AT_ONCE] for i in range(0, len(values), ROWS_AT_ONCE)]
+        mean = np.sum([part.sum(axis=axes, dtype=np.float64) for part in parts], axis=0) / count
+        squares = [np.square(part.astype(np.float64) - mean).sum(axis=axes) for part in parts]
+        deviation = np.sqrt(np.sum(squares, axis=0) / count)
+        is_constant = deviation <= 1e-7 * np.abs(mean)  # what rounding leaves of a constant
+        deviation = np.where(is_constant | (deviation == 0.0), 1.0, deviation)
+        return cls(tuple(mean.tolist()), tuple(deviation.tolist()))
+
+    def apply(self, values: Array) -> Array:
+        """Float32 `values` without their mean, in units of their deviation."""
+        scaled = np.empty(values.shape, np.float32)
+        for i in range(0, len(values), ROWS_AT_ONCE):
+            part = values[i : i + ROWS_AT_ONCE].astype(np.float64)
+            scaled[i : i + ROWS_AT_ONCE] = (part - np.asarray(self.mean)) / np.asarray(self.deviation)
+        return scaled
+
+    def undo(self, scaled: Array) -> Array:
+        """Float64 values from scaled ones."""
+        return np.asarray(scaled, np.float64) * np.asarray(self.deviation) + np.asarray(self.mean)
+
+    def repeated(self, times: int) -> Scaling:
+        """The same scaling for `times` as many entries."""
+        return Scaling(self.mean * times, self.deviation * times)
+
+    @property
+    def factor_and_offset(self) -> tuple[list[float], list[float]]:
+        """`apply` as a factor and an offset, which is how Keras's `Rescaling` puts it."""
+        pairs = zip(self.mean, self.deviation, strict=True)
+        return [1.0 / deviation for deviation in self.deviation], [-mean / deviation for mean, deviation in pairs]
+
+    def to_json(self) -> dict[str, list[float]]:
+        """JSON values for `from_json`."""
+        return {"mean": list(self.mean), "deviation": list(self.deviation)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Scaling:
+        """The scaling whose `to_json` gave `content`."""
+        return cls(tuple(content["mean"]), tuple(content["deviation"]))
