@@ -80,11 +80,11 @@ class RegressionEncoding:
         return [keras.layers.Rescaling(list(self.targets.deviation), list(self.targets.mean), name="value")]
 
 
-Baseline = Callable[[Arrays, Array], Array]
-"""Outputs (n, units) for encoded inputs, of something trivial that was fitted on the training arrays."""
+Trivial = Callable[[RegressionEncoding, Arrays, Array], Array]
+"""Outputs (n, units) for encoded inputs (the last argument), of something trivial fitted on the training arrays."""
 
 
-def mean_of_targets(train: Arrays, x: Array) -> Array:
+def mean_of_targets(encoding: RegressionEncoding, train: Arrays, x: Array) -> Array:
     """The mean training target, whatever the input."""
     return np.tile(train.y.mean(axis=0), (len(x), 1))
 
@@ -97,7 +97,7 @@ class Regression:
     metrics: Mapping[str, Direction] = {"loss": "minimize", "mae": "minimize", "rmse": "minimize"}
 
     def __init__(
-        self, inputs: Mapping[str, InputsClass], *, trivial: Baseline = mean_of_targets, has_one_scale: bool = False
+        self, inputs: Mapping[str, InputsClass], *, trivial: Trivial = mean_of_targets, has_one_scale: bool = False
     ) -> None:
         """`inputs` reads each kind of collection; `has_one_scale` scales all targets alike (steps of one series)."""
         self.inputs = inputs
@@ -130,7 +130,7 @@ class Regression:
 
     def keras_metrics(self, encoding: Encoding) -> list[keras.metrics.Metric]:
         """Mean squared error in scaled units as "loss", the others in the units of the data."""
-        scale = _scale(encoding)
+        scale = _own(encoding).targets.deviation
         return [
             keras.metrics.MeanSquaredError(name="loss"),
             _losses.UnscaledError("absolute", scale, name="mae"),
@@ -140,7 +140,7 @@ class Regression:
     def per_example(self, encoding: Encoding, y: Array, outputs: Array) -> Mapping[str, Array]:
         """Means over the targets of each example: scaled squares, absolute errors, squared errors."""
         scaled = outputs.astype(np.float64) - y.astype(np.float64)
-        errors = scaled * np.asarray(_scale(encoding))
+        errors = scaled * np.asarray(_own(encoding).targets.deviation)
         return {
             "loss": np.square(scaled).mean(axis=1),
             "mae": np.abs(errors).mean(axis=1),
@@ -154,12 +154,12 @@ class Regression:
 
     def baseline(self, encoding: Encoding, train: Arrays, x: Array) -> Array:
         """What the trivial predictor of this task gives."""
-        return self.trivial(train, x)
+        return self.trivial(_own(encoding), train, x)
 
 
-def _scale(encoding: Encoding) -> tuple[float, ...]:
+def _own(encoding: Encoding) -> RegressionEncoding:
     assert isinstance(encoding, RegressionEncoding)
-    return encoding.targets.deviation
+    return encoding
 
 
 def _targets(y: Array) -> Array:

@@ -36,7 +36,7 @@ class Scaling:
 
     def apply(self, values: Array) -> Array:
         """Float32 `values` without their mean, in units of their deviation."""
-        scaled = np.empty(values.shape, np.float32)
+        scaled: Array = np.empty(values.shape, np.float32)
         for i in range(0, len(values), ROWS_AT_ONCE):
             part = values[i : i + ROWS_AT_ONCE].astype(np.float64)
             scaled[i : i + ROWS_AT_ONCE] = (part - np.asarray(self.mean)) / np.asarray(self.deviation)
@@ -44,7 +44,7 @@ class Scaling:
 
     def undo(self, scaled: Array) -> Array:
         """Float64 values from scaled ones."""
-        return np.asarray(scaled, np.float64) * np.asarray(self.deviation) + np.asarray(self.mean)
+        return np.asarray(scaled.astype(np.float64) * np.asarray(self.deviation) + np.asarray(self.mean))
 
     def repeated(self, times: int) -> Scaling:
         """The same scaling for `times` as many entries."""

@@ -7,28 +7,29 @@ import numpy as np
 from searchlab.data import Array
 from searchlab.tasks import Arrays, Task
 from searchlab.tasks._inputs import Series
-from searchlab.tasks._regression import Regression
+from searchlab.tasks._regression import Regression, RegressionEncoding, mean_of_targets
 
 
-def last_value(train: Arrays, x: Array) -> Array:
-    """The last value of the window, for every step ahead: the forecast to beat.
+def last_value(encoding: RegressionEncoding, train: Arrays, x: Array) -> Array:
+    """The forecast to beat: the last value of the window, for every step ahead, or the mean where that is nearer.
 
-    Inputs and targets have scales of their own, and no name says which feature is forecast: a line from the last
-    value of each feature to the first target is fitted on the training windows, and the feature that fits best is
-    taken.  Where the target is one of the features, that line is the identity but for the scales.
+    No name says which feature is forecast, so each is tried, and the one with the smallest squared error on the
+    training windows is taken.
     """
-    target = train.y[:, 0].astype(np.float64)
-    best: tuple[float, int, Array] | None = None
-    for feature in range(train.x.shape[2]):
-        last = train.x[:, -1, feature].astype(np.float64)
-        line = np.polyfit(last, target, 1) if np.ptp(last) > 0 else np.array([0.0, target.mean()])
-        error = float(np.square(np.polyval(line, last) - target).mean())
-        if best is None or error < best[0]:
-            best = (error, feature, line)
-    assert best is not None
-    _, feature, line = best
-    forecast = np.polyval(line, x[:, -1, feature].astype(np.float64))
-    return np.repeat(forecast[:, None], train.y.shape[1], axis=1).astype(np.float32)
+    assert isinstance(encoding.inputs, Series)
+    scaling, units = encoding.inputs.scaling, encoding.problem.units
+
+    def carried_on(x: Array, feature: int) -> Array:
+        last = x[:, -1, feature] * scaling.deviation[feature] + scaling.mean[feature]
+        return encoding.targets.apply(np.repeat(last[:, None], units, axis=1))
+
+    def error(outputs: Array) -> float:
+        return float(np.square(outputs - train.y).mean())
+
+    features = range(train.x.shape[2])
+    best = min(features, key=lambda feature: error(carried_on(train.x, feature)))
+    mean = mean_of_targets(encoding, train, x)
+    return carried_on(x, best) if error(carried_on(train.x, best)) < error(train.y.mean(axis=0)) else mean
 
 
 TASK: Task = Regression({"series": Series}, trivial=last_value, has_one_scale=True)
