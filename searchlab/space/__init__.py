@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from searchlab.errors import Mark
@@ -86,7 +86,7 @@ class Parameter:
     name: str
     domain: Domain
     condition: Condition | None = None
-    mark: Mark | None = None
+    mark: Mark | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
