@@ -1,0 +1,341 @@
+"""A study in the storage: ask for a trial, report its epochs, tell how it ended.
+
+The storage is the only memory: any process that opens the study goes on where the last one stopped.  A trial keeps its
+number, its parameters and its seed through all its attempts.  Why a lost trial goes back to "waiting" instead of
+failing and coming back under a new number: so a study that was killed and resumed has the very trials of one that was
+not, and a late result of the lost attempt is as good as that of the next.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from searchlab import seeds
+from searchlab.errors import StudyConflict, UnknownName
+from searchlab.records import Objective, State, Trial, TrialRecord, TrialResult
+from searchlab.search import PRUNERS, SAMPLERS, draws, encoding
+from searchlab.search.definition import Definition, check_same
+from searchlab.search.domains import suggest
+from searchlab.search.storage import exists, no_experimental_warnings, open_storage, unreachable
+from searchlab.space import Params, Pick, Space
+
+log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+"""A trial that was lost so often is given up: it may be what kills its supervisor."""
+
+STATES: Mapping[TrialState, State] = {
+    TrialState.WAITING: "waiting",
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+
+class Study:
+    """One study of a storage, for one supervisor (or any number of readers)."""
+
+    def __init__(self, url: str, name: str, study: optuna.Study, definition: Definition) -> None:
+        self.url = url
+        self.name = name
+        self.definition = definition
+        self._study = study
+        self._storage = study._storage
+        self._live: dict[int, optuna.trial.Trial] = {}
+        self._finished: dict[int, TrialRecord] = {}
+        self._digests: dict[int, str] = {}
+        self._survived: dict[int, int] = {}
+        study.sampler = draws.ByNumber(self._sampler_of)
+        options = PRUNERS.get(self.pruner.name).Options(**self.pruner.options)
+        study.pruner = PRUNERS.get(self.pruner.name).make(options, epochs=self.epochs)
+
+    @classmethod
+    def create(
+        cls,
+        url: str,
+        name: str,
+        *,
+        space: Space,
+        objective: Objective,
+        sampler: Pick,
+        pruner: Pick,
+        epochs: int,
+        seed: int,
+        facts: Mapping[str, Any],
+        first_guesses: Sequence[Params] = (),
+    ) -> Study:
+        """The study `name`, made when it is new, opened when it is there and the same: that is how a study resumes.
+
+        `facts` are JSON values; those named in `definition.IDENTITY` are part of what must be the same.  A study that
+        is there keeps its own facts and first guesses.
+
+        Raises:
+            StudyConflict: `name` is stored with another space, objective, …; the message lists the differences.
+            SpecError: The sampler cannot search this space.
+            MissingExtra: The sampler's library is not installed.
+            ServiceError: The storage cannot be reached.
+        """
+        asked = Definition(space, objective, sampler, pruner, epochs, seed, dict(facts), tuple(first_guesses))
+        _make_sampler(asked, 0)  # refuse before anything is stored
+        storage = open_storage(url)
+        with _answering(url), no_experimental_warnings():
+            try:
+                study = optuna.create_study(study_name=name, storage=storage, direction=objective.direction)
+                study.set_user_attr("definition", asked.to_json())
+                return cls(url, name, study, asked)
+            except optuna.exceptions.DuplicatedStudyError:
+                study = optuna.load_study(study_name=name, storage=storage)
+        stored = _stored_definition(study, name)
+        check_same(name, stored, asked)
+        return cls(url, name, study, stored)
+
+    @classmethod
+    def open(cls, url: str, name: str) -> Study:
+        """The stored study `name`; space, objective and facts come from the storage.
+
+        Raises:
+            UnknownName: There is no such study; the message lists those there are.
+            StudyConflict: It was not made by searchlab, or by a later version.
+            ServiceError: The storage cannot be reached.
+        """
+        known = cls.names(url)
+        if name not in known:
+            raise UnknownName.among(known, kind="stored study", name=name)
+        storage = open_storage(url)
+        with _answering(url), no_experimental_warnings():
+            study = optuna.load_study(study_name=name, storage=storage)
+            return cls(url, name, study, _stored_definition(study, name))
+
+    @classmethod
+    def names(cls, url: str) -> tuple[str, ...]:
+        """The studies of the storage in the order of their creation; none where there is no storage yet."""
+        if not exists(url):
+            return ()
+        storage = open_storage(url)
+        with _answering(url):
+            return tuple(study.study_name for study in storage.get_all_studies())
+
+    @property
+    def space(self) -> Space:
+        """What varies."""
+        return self.definition.space
+
+    @property
+    def objective(self) -> Objective:
+        """What is improved."""
+        return self.definition.objective
+
+    @property
+    def sampler(self) -> Pick:
+        """What chooses the next configuration."""
+        return self.definition.sampler
+
+    @property
+    def pruner(self) -> Pick:
+        """What stops trials early."""
+        return self.definition.pruner
+
+    @property
+    def epochs(self) -> int:
+        """The most epochs that a trial trains."""
+        return self.definition.epochs
+
+    @property
+    def seed(self) -> int:
+        """All randomness of the study comes from here."""
+        return self.definition.seed
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What was known when the study was made, and what was added by `remember`."""
+        return {**self.definition.facts, **self._study.user_attrs.get("remembered", {})}
+
+    def remember(self, **facts: Any) -> None:
+        """Add facts (JSON values) that were not known when the study was made, or replace earlier ones."""
+        self._study.set_user_attr("remembered", {**self._study.user_attrs.get("remembered", {}), **facts})
+
+    # One trial ---------------------------------------------------------------------------------------------------
+
+    def ask(self) -> Trial:
+        """Claim the next trial: one that waits for another attempt, else a new one (the first guesses come first)."""
+        with _answering(self.url), no_experimental_warnings():
+            live = self._study.ask()
+            frozen = self._storage.get_trial(live._trial_id)
+            self._live[live.number] = live
+            self._survived[live.number] = frozen.last_step or 0
+            if "trial" in frozen.user_attrs:
+                return _trial(frozen)
+            params = self.space.resolve(lambda parameter: suggest(live, parameter.name, parameter.domain))
+            seed = seeds.derive(self.seed, "trial", live.number)
+            trial = Trial(live.number, params, seed, _attempt(frozen), self._replicate(live.number, params))
+            live.set_user_attr("trial", encoding.trial_to_json(trial))
+            return trial
+
+    def report(self, trial_number: int, epoch: int, value: float) -> bool:
+        """Store the objective after `epoch`; whether the trial shall be pruned now.
+
+        A value that is not finite is not stored and stops the trial.  The last epoch prunes nothing, and neither does
+        an epoch that an earlier attempt has passed.
+        """
+        if not math.isfinite(value):
+            return True
+        if epoch <= self._survived.get(trial_number, 0):
+            return False
+        with _answering(self.url):
+            live = self._live_trial(trial_number)
+            live.report(value, epoch)
+            return epoch < self.epochs and live.should_prune()
+
+    def tell(self, result: TrialResult) -> None:
+        """Store how a trial ended.  A trial that has ended before keeps its first ending."""
+        state, value, result = self._verdict(result)
+        with _answering(self.url):
+            live = self._live_trial(result.trial)
+            try:
+                live.set_user_attr("result", encoding.result_to_json(result))
+                self._study.tell(live, value, state=state, skip_if_finished=True)
+            except optuna.exceptions.UpdateFinishedTrialError:
+                log.info("trial %d had ended before; this result of it is not stored", result.trial)
+        self._live.pop(result.trial, None)
+        self._survived.pop(result.trial, None)
+
+    def _verdict(self, result: TrialResult) -> tuple[TrialState, float | None, TrialResult]:
+        """How Optuna is told: its state, the value where there is one, and the result as it is stored.
+
+        Failures go by the state FAIL, which samplers do not see: a seam for telling them of regions that diverge.
+        """
+        if result.state == "pruned":
+            return TrialState.PRUNED, None, result
+        if result.state == "complete" and result.value is not None and math.isfinite(result.value):
+            return TrialState.COMPLETE, result.value, result
+        reason = result.reason
+        if result.state == "complete":
+            reason = f"{self.objective.metric} is {'missing' if result.value is None else result.value}"
+        content = encoding.result_to_json(result) | {"state": "failed", "value": None, "reason": reason or "failed"}
+        return TrialState.FAIL, None, encoding.result_from_json(content)
+
+    # All trials --------------------------------------------------------------------------------------------------
+
+    def records(self) -> tuple[TrialRecord, ...]:
+        """All trials by number, as the storage knows them now."""
+        return tuple(self._record(frozen) for frozen in self._trials())
+
+    def record(self, trial_number: int) -> TrialRecord:
+        """One trial as the storage knows it now."""
+        with _answering(self.url):
+            number = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, trial_number)
+            return self._record(self._storage.get_trial(number))
+
+    def remaining(self, budget: int) -> int:
+        """How many trials may still be asked for: those that have ended or are running count, however they ended."""
+        return max(0, budget - sum(1 for frozen in self._trials() if frozen.state != TrialState.WAITING))
+
+    def requeue_stale(self) -> tuple[int, ...]:
+        """Have every running trial wait for another attempt; the numbers of those that will get one.
+
+        For the only supervisor of this study, before it asks for the first time: what runs then was left by a
+        supervisor that died.  After MAX_ATTEMPTS a trial is failed as lost.
+        """
+        queued = []
+        for frozen in self._trials():
+            if frozen.state != TrialState.RUNNING:
+                continue
+            if _attempt(frozen) >= MAX_ATTEMPTS:
+                reason = f"lost in {MAX_ATTEMPTS} attempts: each time its supervisor died"
+                self.tell(TrialResult(frozen.number, "failed", None, reason=reason))
+                continue
+            with _answering(self.url):
+                self._storage.set_trial_user_attr(frozen._trial_id, "attempt", _attempt(frozen) + 1)
+                self._storage.set_trial_state_values(frozen._trial_id, TrialState.WAITING)
+            queued.append(frozen.number)
+        return tuple(queued)
+
+    # ---------------------------------------------------------------------------------------------------------------
+
+    def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
+        guesses = [guess.values for guess in self.definition.first_guesses]
+        return draws.sampler_of(
+            number,
+            space=self.space,
+            first_guesses=guesses,
+            make=lambda index: _make_sampler(self.definition, index),
+        )
+
+    def _replicate(self, number: int, params: Params) -> int:
+        for frozen in self._trials():
+            if frozen.number not in self._digests and "trial" in frozen.user_attrs:
+                self._digests[frozen.number] = _trial(frozen).params.digest()
+        self._digests[number] = params.digest()
+        return sum(digest == params.digest() for other, digest in self._digests.items() if other < number)
+
+    def _trials(self) -> list[FrozenTrial]:
+        with _answering(self.url):
+            return self._study.get_trials(deepcopy=False)  # type: ignore[no-any-return]
+
+    def _live_trial(self, number: int) -> optuna.trial.Trial:
+        if number not in self._live:
+            trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+            self._live[number] = optuna.trial.Trial(self._study, trial_id)
+        return self._live[number]
+
+    def _record(self, frozen: FrozenTrial) -> TrialRecord:
+        if frozen.number in self._finished:
+            return self._finished[frozen.number]
+        stored = frozen.user_attrs.get("result") if frozen.state.is_finished() else None
+        result = encoding.result_from_json(stored) if stored else None
+        record = TrialRecord(
+            trial=_trial(frozen),
+            state=STATES[frozen.state],
+            value=result.value if result else None,
+            result=result,
+            curve=dict(sorted(frozen.intermediate_values.items())),
+            started=frozen.datetime_start.timestamp() if frozen.datetime_start else None,
+            finished=frozen.datetime_complete.timestamp() if frozen.datetime_complete else None,
+        )
+        if frozen.state.is_finished():
+            self._finished[frozen.number] = record
+        return record
+
+
+def _make_sampler(definition: Definition, index: int) -> optuna.samplers.BaseSampler:
+    plugin = SAMPLERS.get(definition.sampler.name)
+    with no_experimental_warnings():
+        options = plugin.Options(**definition.sampler.options)
+        return plugin.make(options, definition.space, seed=definition.seed, number=index)
+
+
+def _attempt(frozen: FrozenTrial) -> int:
+    return int(frozen.user_attrs.get("attempt", 1))
+
+
+def _trial(frozen: FrozenTrial) -> Trial:
+    """The trial; without parameters when its claimer has not chosen them yet."""
+    content = frozen.user_attrs.get("trial") or {"params": {}, "seed": 0, "replicate": 0}
+    return encoding.trial_from_json(content, number=frozen.number, attempt=_attempt(frozen))
+
+
+def _stored_definition(study: optuna.Study, name: str) -> Definition:
+    for _ in range(50):  # its maker stores it right after the study itself
+        content = study.user_attrs.get("definition")
+        if content is not None:
+            return Definition.from_json(content)
+        time.sleep(0.1)
+    raise StudyConflict(f"the study {name!r} of this storage was not made by searchlab; give yours another name")
+
+
+@contextmanager
+def _answering(url: str) -> Iterator[None]:
+    """Turn the errors of a storage that stopped answering into ours."""
+    try:
+        yield
+    except optuna.exceptions.StorageInternalError as failure:
+        raise unreachable(url, failure) from failure
