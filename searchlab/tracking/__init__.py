@@ -98,8 +98,9 @@ class Delivery:
 class Session(Protocol):
     """One process's line to a tracker.
 
-    Only `flush`, `view_url`, `log_model` and `close` ever wait, and nothing raises for a store out of reach.  Records may be handed in again (a resumed study, a repeated message): nothing is written twice.  Times are seconds
-    since 1970; None means now.
+    Only `flush`, `view_url`, `log_model` and `close` ever wait, and nothing raises for a store out of reach.
+    Records may be handed in again (a resumed study, a repeated message): nothing is written twice.  Times are
+    seconds since 1970; None means now.
     """
 
     def study_started(self, start: StudyStart) -> None:

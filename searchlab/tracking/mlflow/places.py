@@ -1,0 +1,85 @@
+"""Where MLflow's stores are: the embedded SQLite file, a server, or a database; and how to talk to them politely."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import socket
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from searchlab.errors import SpecError
+
+SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
+
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the default of 7 blocks for 247 s when the server is gone
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def resolve(uri: str | None, home: Path) -> str:
+    """The URI to give MLflow; None is the embedded store in `home`.
+
+    Raises:
+        SpecError: No store can be there.
+    """
+    if uri is None:
+        return f"sqlite:///{home.absolute() / 'mlflow.db'}"
+    scheme = uri.partition("://")[0].partition("+")[0].lower()
+    if "://" not in uri or scheme not in SCHEMES:
+        allowed = "null for the embedded store, http://HOST:PORT, sqlite:///FILE or postgresql+psycopg://…"
+        extra = " MLflow's file stores cannot be written to any more." if scheme in ("file", uri.lower()) else ""
+        raise SpecError(f"{redacted(uri)!r} is no tracking store.{extra} Allowed: {allowed}.")
+    return uri.rstrip("/") if scheme in ("http", "https") else uri
+
+
+def is_server(uri: str) -> bool:
+    """Whether `uri` is an MLflow server; everything else is a database that this process opens itself."""
+    return uri.startswith(("http://", "https://"))
+
+
+def redacted(uri: str) -> str:
+    """`uri` without user name and password."""
+    return re.sub(r"//[^/@]*@", "//", uri)
+
+
+def artifact_folder(uri: str, home: Path) -> str | None:
+    """Where the files of new experiments go; None leaves that to the server."""
+    return None if is_server(uri) else (home.absolute() / "artifacts").as_uri()
+
+
+def make_polite() -> None:
+    """Short timeouts, no telemetry, no pickles, no chatter; what the user has set in the environment stays."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for chatty in ("mlflow.store.db.utils", "alembic", "urllib3.connectionpool", "mlflow.tracking"):
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)
+
+
+def knock(uri: str, timeout: float = 3.0) -> str | None:
+    """Why no connection to the host of `uri` can be made; None when it can, or when there is no host to ask."""
+    parts = urlsplit(uri)
+    if not parts.hostname:
+        return None
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme.partition("+")[0], 5432)
+    try:
+        socket.create_connection((parts.hostname, port), timeout).close()
+    except OSError as error:
+        return f"nothing answers at {parts.hostname}:{port} ({error.strerror or error})"
+    return None
+
+
+def page(uri: str, path: str) -> str:
+    """The address of a page of the MLflow UI; for a database the part after the host."""
+    return f"{redacted(uri)}/#{path}" if is_server(uri) else f"/#{path}"
+
+
+def query(**values: str) -> str:
+    """`?a=b&c=d`, escaped."""
+    return "?" + "&".join(f"{key}={quote(value, safe='')}" for key, value in values.items())

@@ -1,0 +1,270 @@
+"""Writing steps to MLflow: through `MlflowClient` with explicit run ids, each step safe to do twice.
+
+Why no fluent API and no autolog: both keep a global current run, which parallel trials would fight over, and autolog
+writes a model for every trial.  Runs are found by the tag `searchlab.run_uid` before one is created, so a reply that
+was lost or a study that is resumed never makes a second run; points of a metric that a found run already has at the
+same step are left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from searchlab.lazy import lazy
+from searchlab.tracking import StoredRun
+from searchlab.tracking.mlflow import places, words
+from searchlab.tracking.mlflow.steps import Step, content_of
+
+if TYPE_CHECKING:
+    import mlflow
+    import mlflow.entities as entities
+else:
+    mlflow = lazy("mlflow")
+    entities = lazy("mlflow.entities")
+
+METRICS, OTHERS = 1000, 100  # most in one log_batch; mlflow/utils/validation.py
+FINAL = ("complete", "pruned", "failed")
+
+HOPELESS = frozenset(
+    {
+        "INVALID_PARAMETER_VALUE",
+        "RESOURCE_DOES_NOT_EXIST",
+        "RESOURCE_ALREADY_EXISTS",
+        "BAD_REQUEST",
+        "INVALID_STATE",
+        "FEATURE_DISABLED",
+        "NOT_IMPLEMENTED",
+    }
+)
+"""Error codes that no later attempt will mend."""
+
+
+class Refused(Exception):
+    """A step that can never be written."""
+
+
+class Store:
+    """An experiment in an MLflow store; made in the thread that uses it."""
+
+    def __init__(self, uri: str, *, experiment: str, home: Path) -> None:
+        places.make_polite()
+        self.uri = uri
+        if uri.startswith("sqlite"):
+            home.mkdir(parents=True, exist_ok=True)
+        with _alone(home, uri):
+            self.client = mlflow.MlflowClient(tracking_uri=uri)
+            self.experiment_id = self._experiment(experiment, places.artifact_folder(uri, home))
+        self._ids: dict[str, str] = {}
+        self._found: set[str] = set()
+        self._steps: dict[tuple[str, str], set[int]] = {}
+
+    @staticmethod
+    def ask(uri: str) -> None:
+        """One cheap question that reaches the server's database, as `/health` does not; raises when unanswered."""
+        places.make_polite()
+        mlflow.MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+
+    def write(self, steps: Sequence[Step]) -> list[tuple[Step, str]]:
+        """Do all `steps`, those of one run together; returns those that were refused for good, and why.
+
+        Raises:
+            Exception: Whatever says that the store is out of reach; then all `steps` may be tried again.
+        """
+        refused: list[tuple[Step, str]] = []
+        order = list(dict.fromkeys(step.run for step in steps))
+        for run in order:
+            mine = [step for step in steps if step.run == run]
+            for is_row, some in groupby(mine, lambda step: step.kind in ("metrics", "params", "tags")):
+                chunk = list(some)
+                refused += self._try(chunk) if is_row else [lost for step in chunk for lost in self._try([step])]
+        return refused
+
+    def run_id(self, uid: str) -> str | None:
+        """MLflow's id of the run `uid`; None when there is none."""
+        if uid not in self._ids:
+            found = self._search(f"tags.`searchlab.run_uid` = '{uid}'", 1)
+            if not found:
+                return None
+            self._ids[uid] = found[0].info.run_id
+            self._found.add(uid)
+        return self._ids[uid]
+
+    def runs(self, study_uid: str) -> tuple[StoredRun, ...]:
+        """Every run of a study, its own first."""
+        found = [self._stored(run) for run in self._search(f"tags.`searchlab.study_uid` = '{study_uid}'")]
+        place = {"study": -1, "trial": 0}
+        return tuple(
+            sorted(
+                found,
+                key=lambda run: (
+                    place.get(run.tags.get("searchlab.kind", ""), 1),
+                    int(run.tags.get("searchlab.trial", "0")),
+                    int(run.tags.get("searchlab.attempt", "0")),
+                ),
+            )
+        )
+
+    def _try(self, steps: Sequence[Step]) -> list[tuple[Step, str]]:
+        try:
+            if steps[0].kind in ("metrics", "params", "tags"):
+                self._write_rows(steps)
+            else:
+                getattr(self, f"_do_{steps[0].kind}")(steps[0])
+        except (Refused, mlflow.exceptions.MlflowException) as error:
+            if not isinstance(error, Refused) and error.error_code not in HOPELESS:
+                raise
+            if len(steps) > 1:
+                return [lost for step in steps for lost in self._try([step])]
+            return [(steps[0], words.printable(str(error))[:300])]
+        return []
+
+    def _write_rows(self, steps: Sequence[Step]) -> None:
+        run = self._known(steps[0].run)
+        points = [
+            entities.Metric(key, value, int(step.at * 1000), step.body["step"])
+            for step in steps
+            if step.kind == "metrics"
+            for key, value in step.body["values"].items()
+            if not self._has(step.run, key, step.body["step"])
+        ]
+        params = [
+            entities.Param(k, v) for step in steps if step.kind == "params" for k, v in step.body["values"].items()
+        ]
+        named = {k: v for step in steps if step.kind == "tags" for k, v in step.body["values"].items()}
+        tags = [entities.RunTag(k, v) for k, v in named.items()]
+        while points or params or tags:
+            self.client.log_batch(run, points[:METRICS], params[:OTHERS], tags[:OTHERS])
+            points, params, tags = points[METRICS:], params[OTHERS:], tags[OTHERS:]
+
+    def _do_experiment(self, step: Step) -> None:
+        for key, value in step.body["tags"].items():
+            self.client.set_experiment_tag(self.experiment_id, key, value)
+
+    def _do_begin(self, step: Step) -> None:
+        tags = dict(step.body["tags"])
+        run = self.run_id(step.run)
+        if run is not None:
+            state = self.client.get_run(run).data.tags.get("searchlab.state")
+            tags.pop("mlflow.note.content", None)
+            if step.body["parent"] is None or state in FINAL:
+                tags.pop("searchlab.state", None)
+            else:
+                self.client.update_run(run, "RUNNING")
+            self.client.log_batch(run, tags=[entities.RunTag(key, value) for key, value in tags.items()])
+            return
+        parent = step.body["parent"]
+        if parent is not None:
+            tags["mlflow.parentRunId"] = self._known(parent)
+        tags |= {"searchlab.run_uid": step.run, "mlflow.source.name": "searchlab", "mlflow.source.type": "LOCAL"}
+        created = self.client.create_run(self.experiment_id, int(step.at * 1000), tags, step.body["name"])
+        self._ids[step.run] = created.info.run_id
+
+    def _do_resume(self, step: Step) -> None:
+        run = self._known(step.run)
+        if step.run in self._found:
+            self.client.update_run(run, "RUNNING")
+            self.client.set_tag(run, "searchlab.state", "running")
+
+    def _do_inputs(self, step: Step) -> None:
+        datasets = []
+        for one in step.body["sets"]:
+            profile = json.dumps({"num_rows": one["rows"], "description": step.body["description"]})
+            source = json.dumps({"uri": one["name"]})
+            data = entities.Dataset(one["name"][:500], one["digest"][:36], "local", source, profile=profile)
+            datasets.append(entities.DatasetInput(data, [entities.InputTag("mlflow.data.context", one["context"])]))
+        self.client.log_inputs(self._known(step.run), datasets)
+
+    def _do_file(self, step: Step) -> None:
+        path = Path(step.body["path"])
+        if path.is_absolute() or ".." in path.parts:
+            raise Refused(f"{path} leaves the run's folder")
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, path.name)
+            file.write_bytes(content_of(step))
+            folder_name = None if path.parent == Path(".") else path.parent.as_posix()
+            self.client.log_artifact(self._known(step.run), str(file), folder_name)
+
+    def _do_end(self, step: Step) -> None:
+        run = self.run_id(step.run)
+        is_only_running = step.body.get("only_running", False)
+        if run is None and is_only_running:
+            return
+        run = self._known(step.run)
+        if step.run in self._found or is_only_running:
+            stored = self.client.get_run(run)
+            is_over = stored.info.status != "RUNNING"
+            if is_over and (is_only_running or stored.info.status == step.body["status"]):
+                return
+            if is_only_running:
+                self.client.set_tag(run, "searchlab.state", step.body["state"])
+        self.client.set_terminated(run, step.body["status"], int(step.at * 1000))
+
+    def _known(self, uid: str) -> str:
+        run = self.run_id(uid)
+        if run is None:
+            raise Refused(f"there is no run {uid}")
+        return run
+
+    def _has(self, uid: str, key: str, step: int) -> bool:
+        if uid not in self._found:
+            return False
+        if (uid, key) not in self._steps:
+            history = self.client.get_metric_history(self._ids[uid], key)
+            self._steps[uid, key] = {point.step for point in history}
+        return step in self._steps[uid, key]
+
+    def _experiment(self, name: str, folder: str | None) -> str:
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(self.client.create_experiment(name, folder))
+            except mlflow.exceptions.MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                found = self.client.get_experiment_by_name(name)  # another process was faster
+        if found.lifecycle_stage != "active":
+            raise PermissionError(f"the experiment {name!r} was deleted in MLflow; restore it or name another one")
+        return str(found.experiment_id)
+
+    def _search(self, condition: str, most: int | None = None) -> list[entities.Run]:
+        found: list[entities.Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs([self.experiment_id], condition, max_results=most or 1000, page_token=token)
+            found += page
+            token = page.token
+            if not token or (most is not None and len(found) >= most):
+                return found
+
+    def _stored(self, run: entities.Run) -> StoredRun:
+        metrics: Mapping[str, Sequence[tuple[int, float]]] = {
+            key: sorted((point.step, point.value) for point in self.client.get_metric_history(run.info.run_id, key))
+            for key in run.data.metrics
+        }
+        tags: dict[str, Any] = run.data.tags
+        return StoredRun(
+            tags.get("searchlab.run_uid", ""), run.info.run_name, run.info.status, run.data.params, metrics, tags
+        )
+
+
+@contextlib.contextmanager
+def _alone(home: Path, uri: str) -> Iterator[None]:
+    """Only one process at a time makes the schema of an SQLite store; two would break it (hydraflow#245)."""
+    if not uri.startswith("sqlite:///"):
+        yield
+        return
+    with (home / "mlflow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        file = Path(uri.removeprefix("sqlite:///"))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(sqlite3.connect(file, timeout=20)) as database:
+            database.execute("PRAGMA journal_mode=WAL")  # readers (the UI) and the writer do not wait for each other
+        yield

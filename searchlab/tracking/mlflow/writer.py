@@ -1,0 +1,163 @@
+"""A thread that delivers steps to the store, so that nobody waits for MLflow.
+
+Steps queue up in memory; once a second, or at once when a run ends, all that have queued are written together.  While
+the store is out of reach they wait, one warning is logged every few minutes, and what is left at the end goes to a
+file of one step a line (`steps.to_line`), from which it can be delivered later.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
+
+from searchlab.tracking import Delivery
+from searchlab.tracking.mlflow.places import redacted
+from searchlab.tracking.mlflow.steps import Step, to_line
+from searchlab.tracking.mlflow.store import Store
+from searchlab.tracking.mlflow.words import printable
+
+log = logging.getLogger(__name__)
+
+GATHER = 1.0
+"""Seconds that the metrics of running trials may wait for company."""
+BATCH = 2000
+"""Most steps in one go, so that progress is kept when the store fails half-way through a backlog."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+WARN_EVERY = 300.0
+
+
+class Writer:
+    """The queue, its thread, and the count of what became of the steps."""
+
+    def __init__(self, connect: Callable[[], Store], *, experiment: str, outbox: Path) -> None:
+        self._connect = connect
+        self._experiment = experiment
+        self._outbox = outbox
+        self._queue: deque[Step] = deque()
+        self._changed = threading.Condition()
+        self._is_urgent = False
+        self._is_asked = False
+        self._is_closing = False
+        self._failures = 0
+        self._attempts = 0
+        self._delivered = 0
+        self._refused: list[Step] = []
+        self._reason = ""
+        self._warned: float | None = None
+        self.store: Store | None = None
+        self._thread = threading.Thread(target=self._run, name="searchlab-mlflow", daemon=True)
+        self._thread.start()
+
+    def put(self, steps: Iterable[Step]) -> None:
+        """Queue `steps`; returns at once."""
+        new = list(steps)
+        with self._changed:
+            if self._is_closing:
+                self._refused += new
+                return
+            self._queue.extend(new)
+            self._is_urgent |= any(step.kind != "metrics" for step in new)
+            self._changed.notify_all()
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until the queue is empty, the store fails once more, or time is up; whether it is empty."""
+        with self._changed:
+            attempts = self._attempts
+            self._is_urgent = self._is_asked = True
+            self._changed.notify_all()
+            self._changed.wait_for(
+                lambda: not self._queue or (self._failures > 0 and self._attempts > attempts), timeout
+            )
+            return not self._queue
+
+    def close(self, timeout: float) -> Delivery:
+        """Try everything once more for at most `timeout` seconds; the rest goes to the outbox file."""
+        with self._changed:
+            self._is_closing = True
+            self._is_urgent = True
+            self._changed.notify_all()
+        self._thread.join(timeout)
+        with self._changed:
+            left = list(self._queue)
+            self._queue.clear()
+            lost = [*self._refused, *left]
+            if lost:
+                self._keep(lost)
+            return Delivery(
+                delivered=self._delivered,
+                undelivered=len(left),
+                refused=len(self._refused),
+                kept_in=str(self._outbox) if lost else None,
+                reason=self._reason or ("the store is slow to answer" if left else ""),
+            )
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._is_closing)
+                if not self._is_urgent:
+                    self._changed.wait_for(lambda: self._is_urgent or self._is_closing, GATHER)
+                batch = list(islice(self._queue, BATCH))
+                self._is_asked = False
+                self._is_urgent = len(self._queue) > len(batch)
+                if not batch:
+                    return
+            try:
+                if self.store is None:
+                    self.store = self._connect()
+                refused = self.store.write(batch)
+            except Exception as error:  # whatever MLflow, requests or SQLAlchemy raise: training must go on
+                if self._wait_after(error):
+                    return
+                continue
+            self._settle(batch, refused)
+
+    def _settle(self, batch: list[Step], refused: list[tuple[Step, str]]) -> None:
+        with self._changed:
+            for _ in batch[: len(self._queue)]:  # close() may have taken them meanwhile
+                self._queue.popleft()
+            self._attempts += 1
+            self._failures = 0
+            self._delivered += len(batch) - len(refused)
+            self._refused += [step for step, _ in refused]
+            if refused:
+                self._reason = refused[-1][1]
+            self._changed.notify_all()
+        if refused:
+            self._warn(f"MLflow refused {len(refused)} records: {self._reason}")
+
+    def _wait_after(self, error: Exception) -> bool:
+        """Count a failure and pause; whether to give up (the session is closing)."""
+        reason = printable(redacted(str(error).strip() or type(error).__name__))[:300]
+        with self._changed:
+            self._attempts += 1
+            self._failures += 1
+            self._reason = reason
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures - 1, 10))
+            self._changed.notify_all()
+            if self._is_closing:
+                return True
+        self._warn(f"MLflow is out of reach; training goes on and {len(self._queue)} records wait: {reason}")
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closing or self._is_asked, pause)
+        return False
+
+    def _warn(self, text: str) -> None:
+        now = time.monotonic()
+        if self._warned is None or now - self._warned >= WARN_EVERY:
+            self._warned = now
+            log.warning(text)
+
+    def _keep(self, steps: Iterable[Step]) -> None:
+        self._outbox.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self._outbox, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(handle, "a", encoding="utf-8") as file:
+            file.writelines(f"{to_line(step, self._experiment)}\n" for step in steps)
+            file.flush()
+            os.fsync(file.fileno())
