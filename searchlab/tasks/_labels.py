@@ -23,11 +23,11 @@ class Classes:
         Raises:
             DataError: Fewer than two classes, or labels that are no labels.
         """
-        found = np.unique(_labels(y))
+        found = np.unique(_labels(y)).tolist()
         if len(found) < 2:
             only = f"all are {found[0]!r}" if len(found) else "there are none"
             raise DataError(f"a classifier needs at least two classes in the training part; {only}.")
-        return cls(tuple(found.tolist()))
+        return cls(tuple(found))
 
     def encode(self, y: Array) -> Array:
         """(n,) int32 class numbers.
@@ -38,7 +38,9 @@ class Classes:
         labels = _labels(y)
         names = np.asarray(self.names)
         if labels.dtype.kind != names.dtype.kind and len(labels):
-            raise DataError(f"labels such as {labels[0]!r} are of another type than in training ({self.names[0]!r}).")
+            raise DataError(
+                f"labels such as {labels[:1].tolist()[0]!r} are of another type than in training ({self.names[0]!r})."
+            )
         numbers = np.minimum(np.searchsorted(names, labels), len(names) - 1)
         is_new = names[numbers] != labels
         if is_new.any():

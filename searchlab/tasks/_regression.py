@@ -168,7 +168,7 @@ def _targets(y: Array) -> Array:
         raise DataError(f"targets must be numbers, and these are of type {y.dtype}; is this a classification?")
     if y.ndim not in (1, 2) or 0 in y.shape[1:]:
         raise DataError(f"targets must have the shape (n,) or (n, targets), and these have {y.shape}.")
-    y = y.astype(np.float64).reshape(len(y), -1)
+    y = y.astype(np.float64).reshape(len(y), 1 if y.ndim == 1 else y.shape[1])
     bad = np.flatnonzero(~np.isfinite(y).all(axis=1))
     if len(bad):
         raise DataError(f"{len(bad)} of {len(y)} targets are missing or infinite, example {bad[0]} first; drop them.")

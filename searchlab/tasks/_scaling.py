@@ -25,7 +25,7 @@ class Scaling:
     def fit(cls, values: Array) -> Scaling:
         """The scaling of finite `values` (n, …, entries) over all axes but the last."""
         axes = tuple(range(values.ndim - 1))
-        count = values.size / values.shape[-1]
+        count = int(np.prod(values.shape[:-1]))
         parts = [values[i : i + ROWS_AT_ONCE] for i in range(0, len(values), ROWS_AT_ONCE)]
         mean = np.sum([part.sum(axis=axes, dtype=np.float64) for part in parts], axis=0) / count
         squares = [np.square(part.astype(np.float64) - mean).sum(axis=axes) for part in parts]
