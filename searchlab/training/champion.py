@@ -1,0 +1,108 @@
+"""The chosen trial as a model: rebuilt from its configuration and weights, completed for use, written to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from searchlab.atomic import write_with
+from searchlab.data import Array
+from searchlab.errors import DataError, MissingExtra, SpecError, UnknownName
+from searchlab.lazy import lazy
+from searchlab.records import TrainingPlan, Trial
+from searchlab.tasks import Encoding
+
+if TYPE_CHECKING:
+    import keras
+
+    from searchlab.training import recipe, weights
+else:
+    keras = lazy("keras")
+    recipe = lazy("searchlab.training.recipe")
+    weights = lazy("searchlab.training.weights")
+
+FORMATS = ("keras", "onnx", "saved_model")
+PREDICTION_BATCH = 256
+
+
+def restore(plan: TrainingPlan, encoding: Encoding, trial: Trial, path: str | Path) -> keras.Model:
+    """The model of `trial` with the weights in `path`: encoded inputs to outputs before softmax or scaling.
+
+    Raises:
+        DataError: The file is missing, broken or holds the weights of another model.
+    """
+    with recipe.precision(plan.precision):
+        model = recipe.Recipe.of(trial, plan, encoding).model()
+    model.set_weights(weights.load(Path(path), [tuple(variable.shape) for variable in model.weights]))
+    return model
+
+
+def predict(model: keras.Model, x: Array) -> Array:
+    """(n, units) float32 outputs of `model` for inputs `x`."""
+    return np.asarray(model.predict(x, batch_size=PREDICTION_BATCH, verbose=0), np.float32)
+
+
+def exportable(model: keras.Model, encoding: Encoding) -> keras.Model:
+    """`model` with the fitted preprocessing before it and probabilities or unscaled values after it.
+
+    Raw inputs have the shape of encoded ones, unless the encoding's first front layer is a model that says otherwise.
+    """
+    front, back = encoding.front(), encoding.back()
+    raw = _raw_input(front, model)
+    tensor = raw
+    for layer in [*front, model, *back]:
+        tensor = layer(tensor)
+    return keras.Model(raw, tensor, name=f"{model.name}_complete")
+
+
+def export(model: keras.Model, path: str | Path, form: str = "keras") -> Path:
+    """Write `model` to `path` as "keras" (one .keras file), "onnx" (one file) or "saved_model" (a folder).
+
+    Raises:
+        UnknownName: No such format.
+        SpecError: The path is taken by a folder, or ends wrongly.
+        MissingExtra: The libraries for ONNX are not installed.
+    """
+    target = Path(path)
+    if form not in FORMATS:
+        raise UnknownName.among(FORMATS, kind="format", name=form)
+    if form == "keras":
+        if target.suffix != ".keras":
+            raise SpecError(f"{target}: a Keras model needs a name that ends with .keras")
+        return write_with(target, lambda temporary: model.save(temporary))
+    if form == "onnx":
+        return write_with(target, lambda temporary: _write(model, temporary, "onnx", extra="onnx"))
+    if target.exists():
+        raise SpecError(f"{target} is there already; a SavedModel needs a new folder")
+    _write(model, target, "tf_saved_model", extra="tensorflow")
+    return target
+
+
+def load_keras(path: str | Path) -> keras.Model:
+    """The model in a `.keras` file that `export` wrote; code inside a file is never run (Keras's safe mode).
+
+    Raises:
+        DataError: Not a `.keras` file, or one that cannot be read safely.
+    """
+    source = Path(path)
+    if source.suffix != ".keras" or not source.is_file():
+        raise DataError(f"{source}: only a .keras file can be loaded, and this is none")
+    try:
+        return keras.saving.load_model(source, compile=False, safe_mode=True)
+    except Exception as error:
+        raise DataError(f"{source}: this model cannot be loaded safely ({str(error).partition(chr(10))[0]})") from error
+
+
+def _raw_input(front: list[Any], model: keras.Model) -> Any:
+    """The input of the complete model."""
+    inner = front[0].inputs[0] if front and isinstance(front[0], keras.Model) else model.inputs[0]
+    return keras.Input(inner.shape[1:], dtype=inner.dtype, name="raw")
+
+
+def _write(model: keras.Model, path: Path, form: str, *, extra: str) -> None:
+    try:
+        model.export(path, format=form, verbose=False)
+    except ImportError as error:
+        raise MissingExtra.of(extra, needed_for=f"writing {path.name}") from error

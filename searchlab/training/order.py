@@ -1,0 +1,40 @@
+"""In which order the training examples of an epoch are seen: the same in every engine, known from the seed alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from searchlab.data import Array
+from searchlab.seeds import stream
+from searchlab.tasks import Arrays
+
+
+def order(seed: int, epoch: int, count: int) -> Array:
+    """(count,) the examples of `epoch` (from 1) of the trial with `seed`, in the order of their batches."""
+    return stream(seed, "order", epoch).permutation(count)
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """The training examples in the order of each epoch; the last batch holds what is left."""
+
+    def __init__(self, examples: Arrays, *, seed: int, batch_size: int) -> None:
+        super().__init__()
+        self._examples = examples
+        self._seed = seed
+        self._batch_size = batch_size
+        self._epoch = 1
+        self._order = order(seed, 1, len(examples))
+
+    def __len__(self) -> int:
+        return -(-len(self._examples) // self._batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        return self._examples.x[rows], self._examples.y[rows]
+
+    def on_epoch_end(self) -> None:
+        """Keras says this after each epoch."""
+        self._epoch += 1
+        self._order = order(self._seed, self._epoch, len(self._examples))

@@ -1,0 +1,120 @@
+"""A trial's names and numbers made into Keras objects: model, optimizer, rates, loss, metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from searchlab.models import FAMILIES, Family
+from searchlab.optim import OPTIMIZERS, SCHEDULES, Schedule
+from searchlab.optim.rate import EpochRates
+from searchlab.records import TrainingPlan, Trial
+from searchlab.seeds import derive
+from searchlab.space import Pick
+from searchlab.tasks import TASKS, Encoding, Task
+from searchlab.training import TrainingOptions
+
+DEFAULTS = {"optimizer": "adam", "schedule": "constant"}
+"""What a space without these sections means."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a trial's training is made from, checked, but with no model built yet."""
+
+    plan: TrainingPlan
+    encoding: Encoding
+    seed: int
+    task: Task
+    task_options: Any
+    family: Family
+    family_options: Any
+    optimizer: Pick
+    schedule: Schedule
+    schedule_options: Any
+    training: TrainingOptions
+
+    @classmethod
+    def of(cls, trial: Trial, plan: TrainingPlan, encoding: Encoding) -> Recipe:
+        """The recipe of `trial`."""
+        params = trial.params
+        task = TASKS.get(plan.task)
+        model = params.pick("model")
+        family = FAMILIES.get(model.name)
+        schedule_pick = params.pick("schedule", DEFAULTS["schedule"])
+        schedule = SCHEDULES.get(schedule_pick.name)
+        return cls(
+            plan=plan,
+            encoding=encoding,
+            seed=trial.seed,
+            task=task,
+            task_options=task.Options(**params.group("task")),
+            family=family,
+            family_options=family.Options(**model.options),
+            optimizer=params.pick("optimizer", DEFAULTS["optimizer"]),
+            schedule=schedule,
+            schedule_options=schedule.Options(**schedule_pick.options),
+            training=TrainingOptions(**params.group("training")),
+        )
+
+    def infeasible(self) -> str | None:
+        """Why there is no such model; None when there is one."""
+        return self.family.infeasible(self.encoding.problem, self.family_options)
+
+    def model(self) -> keras.Model:
+        """The model with its first weights; all Keras's own randomness is seeded as well."""
+        keras.utils.set_random_seed(derive(self.seed, "training"))
+        return self.family.build(self.encoding.problem, self.family_options, self.seed)
+
+    def steps(self, examples: int) -> int:
+        """Optimizer steps in an epoch over so many `examples`."""
+        return math.ceil(examples / self.training.batch_size)
+
+    def compile(self, model: keras.Model, examples: int) -> EpochRates:
+        """Give `model` its optimizer, loss and metrics; the rates are to be assigned before every epoch."""
+        optimizer = OPTIMIZERS.get(self.optimizer.name)
+        options: Any = optimizer.Options(**self.optimizer.options)
+        rates = EpochRates(options.learning_rate, self.steps(examples))
+        clip_norm = self.training.clip_norm
+        built = optimizer.build(options, rates, **({} if clip_norm is None else {"global_clipnorm": clip_norm}))
+        rates.follow(built)
+        model.compile(
+            optimizer=built,
+            loss=self.task.loss(self.task_options, self.encoding),
+            metrics=self.task.keras_metrics(self.encoding),
+            jit_compile=self.plan.jit_compile,
+        )
+        return rates
+
+    def factors(self, epoch: int, examples: int, history: Sequence[float]) -> Any:
+        """The schedule's (steps,) factors for `epoch`, given the objectives of the epochs before as losses."""
+        return self.schedule.factors(
+            self.schedule_options,
+            epoch=epoch,
+            epochs=self.plan.epochs,
+            steps=self.steps(examples),
+            history=history,
+        )
+
+
+@contextmanager
+def precision(policy: str) -> Iterator[None]:
+    """Inside, new layers have the dtype policy `policy`."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def summary_of(model: keras.Model) -> str:
+    """The model as Keras prints it, 100 columns wide."""
+    lines: list[str] = []
+    model.summary(print_fn=lines.append, line_length=100)
+    return "\n".join(lines)
