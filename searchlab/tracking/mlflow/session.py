@@ -32,6 +32,7 @@ class MlflowSession:
         self._uri = uri
         self._content: Content | None = None
         self._closed: Delivery | None = None
+        self._axes: tuple[str, ...] = ()
 
         def connect() -> Store:
             return Store(uri, experiment=experiment, home=home)
@@ -41,13 +42,17 @@ class MlflowSession:
     def study_started(self, start: StudyStart) -> None:
         """The study's own run, and the saved view of its trials."""
         self._content = Content(start)
-        key, value = view_tag(start, time.time())
+        self._axes = start.varied
         self._writer.put(self._content.study_started())
-        self._writer.put([Step("experiment", self._content.parent, time.time(), {"tags": {key: value}})])
+        self._write_view()
 
     def trial_started(self, trial: Trial, *, at: float | None = None) -> None:
-        """A run below the study's."""
+        """A run below the study's; the view's axes stay those parameters that every trial has."""
         self._writer.put(self._of_study.trial_started(trial, at))
+        labels = trial.params.labels()
+        if not all(name in labels for name in self._axes):
+            self._axes = tuple(name for name in self._axes if name in labels)
+            self._write_view()
 
     def epoch(self, epoch: Epoch, *, attempt: int = 1, at: float | None = None) -> None:
         """One point of each metric."""
@@ -100,6 +105,10 @@ class MlflowSession:
     def _of_study(self) -> Content:
         assert self._content is not None, "study_started comes first"
         return self._content
+
+    def _write_view(self) -> None:
+        key, value = view_tag(self._of_study.start, self._axes, time.time())
+        self._writer.put([Step("experiment", self._of_study.parent, time.time(), {"tags": {key: value}})])
 
     def _place(self, timeout: float) -> tuple[Store, str] | None:
         """The store and the id of the study's run, once it is there."""

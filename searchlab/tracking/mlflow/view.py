@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 from searchlab.tracking import StudyStart
@@ -26,9 +27,12 @@ def view_key(start: StudyStart) -> str:
     return f"searchlab{start.uid.replace('-', '')[:24]}"
 
 
-def view_tag(start: StudyStart, now: float) -> tuple[str, str]:
-    """The experiment tag that holds the view: its key and value."""
-    state = base64.b64encode(zlib.compress(json.dumps(_state(start), separators=(",", ":")).encode())).decode()
+def view_tag(start: StudyStart, axes: Sequence[str], now: float) -> tuple[str, str]:
+    """The experiment tag that holds the view: its key and value.
+
+    `axes` are the labels to draw as parallel coordinates; the chart leaves out every trial that lacks one of them.
+    """
+    state = base64.b64encode(zlib.compress(json.dumps(_state(start, axes), separators=(",", ":")).encode())).decode()
     stamp = int(now * 1000)
     value = {"name": f"{start.name}: trials", "createdAt": stamp, "updatedAt": stamp, "state": f"deflate;{state}"}
     return f"mlflow.sharedViewState.{view_key(start)}", json.dumps(value)
@@ -45,12 +49,12 @@ def _filter(start: StudyStart) -> str:
     return f"tags.`searchlab.study_uid` = '{start.uid}' and tags.`searchlab.kind` = 'trial'"
 
 
-def _state(start: StudyStart) -> dict[str, Any]:
-    axes = [log_label(name) if name in start.log_scaled else safe_key(name) for name in start.varied][:MOST_PARAMS]
+def _state(start: StudyStart, axes: Sequence[str]) -> dict[str, Any]:
+    params = [log_label(name) if name in start.log_scaled else safe_key(name) for name in axes[:MOST_PARAMS]]
     columns = [f"params.`{safe_key(name)}`" for name in start.varied]
     metrics = ["objective", "epochs"]
     curves = list(dict.fromkeys([start.objective.metric, "val_loss", "loss"]))
-    charts = [_parallel(axes)] + [_curve(place, metric) for place, metric in enumerate(curves)]
+    charts = [_parallel(params)] + [_curve(place, metric) for place, metric in enumerate(curves)]
     return {
         "searchFilter": _filter(start),
         "orderByKey": "metrics.`objective`",
@@ -74,7 +78,7 @@ def _state(start: StudyStart) -> dict[str, Any]:
         "compareRunSections": [_section(SPACE, start.name, 1, 420), _section(CURVES, "Curves", 2, 360)],
         "viewMaximized": False,
         "runListHidden": False,
-        "isAccordionReordered": False,
+        "isAccordionReordered": True,  # else the UI sorts the sections by name
         "useGroupedValuesInCharts": True,
         "hideEmptyCharts": True,
         "groupBy": None,
