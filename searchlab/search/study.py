@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,9 +54,13 @@ class Study:
         self._finished: dict[int, TrialRecord] = {}
         self._digests: dict[int, str] = {}
         self._survived: dict[int, int] = {}
-        study.sampler = draws.ByNumber(self._sampler_of)
-        options = PRUNERS.get(self.pruner.name).Options(**self.pruner.options)
-        study.pruner = PRUNERS.get(self.pruner.name).make(options, epochs=self.epochs)
+        make = _sampler_maker(definition)
+        guesses = [guess.values for guess in definition.first_guesses]
+        study.sampler = draws.ByNumber(
+            lambda number: draws.sampler_of(number, space=definition.space, first_guesses=guesses, make=make)
+        )
+        pruner = PRUNERS.get(self.pruner.name)
+        study.pruner = pruner.make(pruner.Options(**self.pruner.options), epochs=self.epochs)
 
     @classmethod
     def create(
@@ -85,7 +89,7 @@ class Study:
             ServiceError: The storage cannot be reached.
         """
         asked = Definition(space, objective, sampler, pruner, epochs, seed, dict(facts), tuple(first_guesses))
-        _make_sampler(asked, 0)  # refuse before anything is stored
+        _sampler_maker(asked)(1)  # refuse before anything is stored
         storage = open_storage(url)
         with _answering(url), no_experimental_warnings():
             try:
@@ -169,14 +173,15 @@ class Study:
         """Claim the next trial: one that waits for another attempt, else a new one (the first guesses come first)."""
         with _answering(self.url), no_experimental_warnings():
             live = self._study.ask()
-            frozen = self._storage.get_trial(live._trial_id)
             self._live[live.number] = live
-            self._survived[live.number] = frozen.last_step or 0
-            if "trial" in frozen.user_attrs:
+            attempt = live.user_attrs.get("attempt", 1)
+            if "trial" in live.user_attrs:
+                frozen = self._storage.get_trial(live._trial_id)
+                self._survived[live.number] = frozen.last_step or 0
                 return _trial(frozen)
             params = self.space.resolve(lambda parameter: suggest(live, parameter.name, parameter.domain))
             seed = seeds.derive(self.seed, "trial", live.number)
-            trial = Trial(live.number, params, seed, _attempt(frozen), self._replicate(live.number, params))
+            trial = Trial(live.number, params, seed, attempt, self._replicate(live.number, params))
             live.set_user_attr("trial", encoding.trial_to_json(trial))
             return trial
 
@@ -261,15 +266,6 @@ class Study:
 
     # ---------------------------------------------------------------------------------------------------------------
 
-    def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
-        guesses = [guess.values for guess in self.definition.first_guesses]
-        return draws.sampler_of(
-            number,
-            space=self.space,
-            first_guesses=guesses,
-            make=lambda index: _make_sampler(self.definition, index),
-        )
-
     def _replicate(self, number: int, params: Params) -> int:
         for frozen in self._trials():
             if frozen.number not in self._digests and "trial" in frozen.user_attrs:
@@ -306,11 +302,15 @@ class Study:
         return record
 
 
-def _make_sampler(definition: Definition, index: int) -> optuna.samplers.BaseSampler:
+def _sampler_maker(definition: Definition) -> Callable[[int], optuna.samplers.BaseSampler]:
     plugin = SAMPLERS.get(definition.sampler.name)
-    with no_experimental_warnings():
-        options = plugin.Options(**definition.sampler.options)
-        return plugin.make(options, definition.space, seed=definition.seed, number=index)
+    options = plugin.Options(**definition.sampler.options)
+
+    def make(index: int) -> optuna.samplers.BaseSampler:
+        with no_experimental_warnings():
+            return plugin.make(options, definition.space, seed=definition.seed, number=index)
+
+    return make
 
 
 def _attempt(frozen: FrozenTrial) -> int:
