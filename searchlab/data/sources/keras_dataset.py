@@ -62,47 +62,52 @@ class KerasDataset:
         Raises:
             DataError: The set is neither in Keras's folder nor can it be fetched.
         """
-        try:
-            return _texts(options) if options.name in ("imdb", "reuters") else _images(options.name)
-        except Exception as error:  # Keras raises a bare Exception without a network
-            home = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "datasets"
-            raise DataError(
-                f"the Keras data set {options.name!r} is not on this machine and could not be fetched: {error}. "
-                f"Put {FILES[options.name]} into {home}, or use a source that needs no network, such as digits."
-            ) from error
+        return _texts(options) if options.name in ("imdb", "reuters") else _images(options.name)
+
+
+def _fetched(name: str, function: str, **settings: Any) -> Any:
+    """What Keras's function gives, from its folder or from the network."""
+    fetch = getattr(getattr(keras.datasets, name), function)
+    try:
+        return fetch(**settings)
+    except Exception as error:  # without a network Keras raises a bare Exception
+        home = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "datasets"
+        raise DataError(
+            f"the Keras data set {name!r} is not on this machine and could not be fetched: {error}. "
+            f"Put {FILES[name]} into {home}, or use a source that needs no network, such as digits."
+        ) from error
 
 
 def _images(name: str) -> Collection:
-    parts: Any = getattr(keras.datasets, name).load_data()
-    x, y, fold = _both(parts)
+    (x_train, y_train), (x_test, y_test) = _fetched(name, "load_data")
+    x, y = np.concatenate([x_train, x_test]), np.concatenate([y_train, y_test])
     x = x[..., None] if x.ndim == 3 else x
     names = {"fashion_mnist": CLOTHES, "cifar10": THINGS}.get(name)
     labels = y.reshape(-1).astype(np.int64)
-    examples = Examples(x=x, y=np.array(names)[labels] if names else labels, fold=fold)
+    examples = Examples(x=x, y=np.array(names)[labels] if names else labels, fold=_fold(x_train, x_test))
     return Collection(examples, "images", f"{name}: {len(x)} images of {x.shape[1]} × {x.shape[2]} pixels (Keras)")
 
 
 def _texts(options: KerasDatasetOptions) -> Collection:
-    module: Any = getattr(keras.datasets, options.name)
-    (x_train, y_train), (x_test, y_test) = module.load_data(num_words=options.num_words)
+    (x_train, y_train), (x_test, y_test) = _fetched(options.name, "load_data", num_words=options.num_words)
+    index = _fetched(options.name, "get_word_index")
     texts = [*x_train, *x_test]
     x = np.zeros((len(texts), options.max_length), dtype=np.int32)
     for row, text in zip(x, texts, strict=True):
         kept = text[-options.max_length :]
         row[: len(kept)] = kept
-    fold = np.repeat(["train", "test"], [len(x_train), len(x_test)])
-    words = sorted(module.get_word_index().items(), key=lambda item: int(item[1]))
+    words = sorted(index.items(), key=lambda item: int(item[1]))
     vocabulary = (*MARKS, *(str(word) for word, _ in words))[: options.num_words]
     y = np.concatenate([y_train, y_test]).astype(np.int64)
     labels = np.array(["negative", "positive"])[y] if options.name == "imdb" else y
     description = f"{options.name}: {len(x)} texts of up to {options.max_length} words (Keras)"
-    return Collection(Examples(x=x, y=labels, fold=fold), "tokens", description, vocabulary=vocabulary)
+    return Collection(
+        Examples(x=x, y=labels, fold=_fold(x_train, x_test)), "tokens", description, vocabulary=vocabulary
+    )
 
 
-def _both(parts: Any) -> tuple[Array, Array, Array]:
-    (x_train, y_train), (x_test, y_test) = parts
-    fold = np.repeat(["train", "test"], [len(x_train), len(x_test)])
-    return np.concatenate([x_train, x_test]), np.concatenate([y_train, y_test]), fold
+def _fold(train: Array, test: Array) -> Array:
+    return np.repeat(["train", "test"], [len(train), len(test)])
 
 
 SOURCE = KerasDataset()

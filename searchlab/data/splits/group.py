@@ -43,9 +43,8 @@ def draw(group: Array, y: Array, shares: tuple[float, ...], seed: int) -> tuple[
     names, members = np.unique(group, return_inverse=True)
     count = 1 + len(shares)
     if len(names) < count:
-        raise DataError(
-            f"{count} parts need at least {count} groups, but the data has {len(names)}: {list(map(str, names))}."
-        )
+        found = ", ".join(map(str, names))
+        raise DataError(f"{count} parts need at least {count} groups, but the data has {len(names)}: {found}.")
     labels = np.unique(y, return_inverse=True)[1] if is_labels(y) else np.zeros(len(y), dtype=np.int64)
     content = np.zeros((len(names), labels.max() + 1))
     np.add.at(content, (members, labels), 1.0)
