@@ -17,15 +17,22 @@ def order(seed: int, epoch: int, count: int) -> Array:
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """The training examples in the order of each epoch; the last batch holds what is left."""
+    """The training examples in the order of the epoch that `begin` was last told; the last batch holds what is left.
+
+    Why not `on_epoch_begin` and `on_epoch_end`, which Keras calls: the one comes after the thread that fetches batches
+    was started, the other once more than there are epochs.
+    """
 
     def __init__(self, examples: Arrays, *, seed: int, batch_size: int) -> None:
         super().__init__()
         self._examples = examples
         self._seed = seed
         self._batch_size = batch_size
-        self._epoch = 1
-        self._order = order(seed, 1, len(examples))
+        self.begin(1)
+
+    def begin(self, epoch: int) -> None:
+        """Put the examples in the order of `epoch` (from 1)."""
+        self._order = order(self._seed, epoch, len(self._examples))
 
     def __len__(self) -> int:
         return -(-len(self._examples) // self._batch_size)
@@ -33,8 +40,3 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         return self._examples.x[rows], self._examples.y[rows]
-
-    def on_epoch_end(self) -> None:
-        """Keras says this after each epoch."""
-        self._epoch += 1
-        self._order = order(self._seed, self._epoch, len(self._examples))

@@ -91,13 +91,13 @@ class Recipe:
         )
         return rates
 
-    def factors(self, epoch: int, examples: int, history: Sequence[float]) -> Any:
+    def factors(self, epoch: int, steps: int, history: Sequence[float]) -> Any:
         """The schedule's (steps,) factors for `epoch`, given the objectives of the epochs before as losses."""
         return self.schedule.factors(
             self.schedule_options,
             epoch=epoch,
             epochs=self.plan.epochs,
-            steps=self.steps(examples),
+            steps=steps,
             history=history,
         )
 

@@ -19,6 +19,7 @@ from typing import Any
 import keras
 
 from searchlab.data import Array, SearchSplits
+from searchlab.optim.rate import EpochRates
 from searchlab.records import Cohort, Epoch, State, TrainingPlan, Trial, TrialResult
 from searchlab.tasks import Arrays, Encoding
 from searchlab.training import Engine, Progress, faults, weights
@@ -80,9 +81,10 @@ def _train(
         with precision(plan.precision):
             model = recipe.model()
             facts = {"parameter_count": int(model.count_params()), "summary": summary_of(model)}
-            watch = _Watch(trial, recipe, recipe.compile(model, len(splits.train)), len(splits.train), report)
+            batches = Batches(splits.train, seed=trial.seed, batch_size=recipe.training.batch_size)
+            watch = _Watch(trial, recipe, recipe.compile(model, len(splits.train)), batches, report)
             model.fit(
-                Batches(splits.train, seed=trial.seed, batch_size=recipe.training.batch_size),
+                batches,
                 epochs=plan.epochs,
                 shuffle=False,
                 validation_data=(splits.validation.x, splits.validation.y),
@@ -109,7 +111,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Sets the rates before each epoch, and passes on what it came to."""
 
     def __init__(
-        self, trial: Trial, recipe: Recipe, rates: Any, examples: int, report: Callable[[Epoch], bool]
+        self, trial: Trial, recipe: Recipe, rates: EpochRates, batches: Batches, report: Callable[[Epoch], bool]
     ) -> None:
         super().__init__()
         self.course = Course(recipe.plan)
@@ -118,7 +120,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self._trial = trial
         self._recipe = recipe
         self._rates = rates
-        self._examples = examples
+        self._batches = batches
         self._report = report
         self._begun = 0.0
         self._total_loss = float("nan")
@@ -127,7 +129,8 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """`epoch` counts from 0 here."""
         self._begun = time.monotonic()
-        factors = self._recipe.factors(epoch + 1, self._examples, self.course.history)
+        self._batches.begin(epoch + 1)
+        factors = self._recipe.factors(epoch + 1, len(self._batches), self.course.history)
         self._rates.assign(factors)
         self._last_rate = self._rates.base_rate * float(factors[-1])
 
