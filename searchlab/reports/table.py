@@ -1,0 +1,67 @@
+"""All trials of a study as one table, and as a CSV file that a spreadsheet cannot be tricked with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from searchlab.lazy import lazy
+from searchlab.records import StudyResult, TrialRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = lazy("pandas")
+
+COLUMNS = ("number", "state", "value", "best_epoch", "epochs", "seconds", "seed", "replicate", "attempt", "reason")
+"""What every table begins with; parameters by label and metrics by name follow."""
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a text begins that a spreadsheet would run."""
+
+
+def trials_frame(result: StudyResult) -> pd.DataFrame:
+    """One row a trial, in the order of their numbers; parameters that a trial lacks are missing values.
+
+    Parameter columns bear their labels (`model.depth`); metric columns are those of the best epoch (`val_loss`).
+    """
+    records = sorted(result.trials, key=lambda record: record.trial.number)
+    params = list(dict.fromkeys(label for record in records for label in record.trial.params.labels()))
+    metrics = list(
+        dict.fromkeys(name for record in records for name in (record.result.metrics if record.result else ()))
+    )
+    frame = pd.DataFrame([_row(record) for record in records], columns=[*COLUMNS, *params, *metrics])
+    whole = ["number", "best_epoch", "epochs", "seed", "replicate", "attempt"]
+    return frame.astype(dict.fromkeys(whole, "Int64"))
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """`frame` as CSV; texts that begin like a formula get a leading apostrophe, control characters become blanks."""
+    safe = frame.rename(columns=lambda name: _harmless(str(name)))
+    for place, name in enumerate(frame.columns):
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            safe.isetitem(place, [_harmless(value) for value in frame[name]])
+    return str(safe.to_csv(index=False))
+
+
+def _row(record: TrialRecord) -> dict[str, Any]:
+    trial, ended = record.trial, record.result
+    first = {
+        "number": trial.number,
+        "state": record.state,
+        "value": record.value,
+        "best_epoch": ended.best_epoch if ended else None,
+        "epochs": ended.epochs if ended else len(record.curve),
+        "seconds": ended.seconds if ended else None,
+        "seed": trial.seed,
+        "replicate": trial.replicate,
+        "attempt": trial.attempt,
+        "reason": ended.reason if ended else None,
+    }
+    return {**(ended.metrics if ended else {}), **trial.params.labels(), **first}
+
+
+def _harmless(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = "".join(character if character.isprintable() else " " for character in value)
+    return f"'{text}" if value.startswith(FORMULA) else text
