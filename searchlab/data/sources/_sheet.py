@@ -79,7 +79,7 @@ class Sheet:
                     "Mend these cells, or list the column under `categories`, or leave it out of `features`."
                 )
                 return np.full(len(words), np.nan)
-            values = np.array([float(word) if word else np.nan for word in words], dtype=np.float64)
+            values = np.array(words.where(words != "", "nan").tolist(), dtype=np.float64)
         if np.isinf(values).any():
             self.fault(f"column {name!r} has numbers that are infinite or too large {self.where(np.isinf(values))}.")
         return values
