@@ -79,16 +79,17 @@ def test_no_byte_of_the_search_data_depends_on_what_test_rows_hold(tmp_path):
     assert bytes_below(tmp_path / "one" / "sealed") != bytes_below(tmp_path / "two" / "sealed")
 
 
-def test_search_data_does_not_tell_that_test_rows_repeat_training_rows(tmp_path):
+def test_search_data_does_not_tell_that_test_rows_repeat_others(tmp_path):
     source = a_table()
     prepared = prepare(source, **SETTINGS, store=tmp_path / "one")
     rows = json.loads((Path(prepared.folder) / "split.json").read_text())["rows"]
     x, words = source.examples.x.copy(), source.examples.categories.copy()
-    x[rows["test"][0]], words[rows["test"][0]] = x[rows["train"][3]], words[rows["train"][3]]
+    for test, other in zip(rows["test"], (rows["train"][3], rows["validation"][2]), strict=False):
+        x[test], words[test] = x[other], words[other]
     leaky = replace(source, examples=replace(source.examples, x=x, categories=words))
     sealed = prepare(leaky, **SETTINGS, store=tmp_path / "two").sealed_folder
     assert bytes_below(tmp_path / "one" / "data") == bytes_below(tmp_path / "two" / "data")
-    assert json.loads((Path(sealed) / "meta.json").read_text())["duplicates_of_search"] == 1
+    assert json.loads((Path(sealed) / "meta.json").read_text())["duplicates_of_search"] == 2
 
 
 def test_counts_validation_rows_that_repeat_training_rows(tmp_path, caplog):
