@@ -40,6 +40,7 @@ def write_model(client: Any, run_id: str, model: Any, *, name: str, inputs: Arra
     try:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder, "model")
+            place.mkdir()
             written = models.Model(
                 artifact_path=logged.artifact_location,
                 model_uuid=logged.model_id,

@@ -1,0 +1,127 @@
+"""Against a real `mlflow server` on a loopback port; one is started for the whole file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from searchlab.tracking import TRACKERS
+
+MLFLOW = TRACKERS.get("mlflow")
+pytestmark = pytest.mark.slow
+
+
+class Server:
+    """A server that can be stopped, frozen and started again on the same port and database."""
+
+    def __init__(self, folder: Path, database: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self._command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database}"]
+        self._command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1"]
+        self._command += ["--port", str(self.port), "--workers", "1"]
+        self._log = folder / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env={**os.environ, **quiet}, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
+                return
+            except OSError:
+                assert self._process.poll() is None, self._log.read_text()
+                time.sleep(0.2)
+        raise TimeoutError(self._log.read_text())
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self.signal(signal.SIGKILL)
+            self._process.wait(30)
+            self._process = None
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Server]:
+    import sqlite3
+    from contextlib import closing
+
+    folder = tmp_path_factory.mktemp("server")
+    with closing(sqlite3.connect(empty_store)) as made, closing(sqlite3.connect(folder / "mlflow.db")) as copy:
+        made.backup(copy)
+    running = Server(folder, folder / "mlflow.db")
+    running.start()
+    yield running
+    running.stop()
+
+
+def test_a_study_arrives_through_the_server(server, study, tmp_path):
+    assert MLFLOW.check(server.uri, home=tmp_path) is None
+    session = MLFLOW.open(server.uri, experiment="served", home=tmp_path)
+    study.tell(session)
+    session.study_finished(study.result, {"figures/a.html": "<p>"})
+    url = session.view_url(60)
+    delivery = session.close(60)
+    assert delivery.is_complete, str(delivery)
+    assert url is not None
+    assert url.startswith(f"{server.uri}/#/experiments/")
+    parent, *trials = MLFLOW.runs(server.uri, experiment="served", home=tmp_path, study_uid=study.start.uid)
+    assert parent.status == "FINISHED"
+    assert [run.status for run in trials] == ["FINISHED", "KILLED", "FAILED", "FINISHED"]
+    assert not (tmp_path / "artifacts").exists()  # files went through the server
+
+
+def test_a_server_that_goes_and_comes_back_misses_nothing(server, study, tmp_path):
+    session = MLFLOW.open(server.uri, experiment="back", home=tmp_path)
+    study.tell(session, until=2)
+    assert session.flush(60)
+    server.stop()
+    study.tell(session)  # says again what is known, and the rest
+    session.study_finished(study.result)
+    assert not session.flush(30)
+    server.start()
+    deadline = time.monotonic() + 60
+    while not session.flush(5) and time.monotonic() < deadline:
+        pass
+    assert session.close(60).is_complete
+    parent, *trials = MLFLOW.runs(server.uri, experiment="back", home=tmp_path, study_uid=study.start.uid)
+    assert parent.status == "FINISHED"
+    assert [run.status for run in trials] == ["FINISHED", "KILLED", "FAILED", "FINISHED"]
+    assert [step for step, _ in trials[0].metrics["val_loss"]] == [1, 2, 3]
+
+
+def test_a_frozen_server_does_not_hold_up_the_end(server, study, tmp_path):
+    session = MLFLOW.open(server.uri, experiment="frozen", home=tmp_path)
+    session.study_started(study.start)
+    assert session.flush(60)
+    server.signal(signal.SIGSTOP)
+    try:
+        began = time.perf_counter()
+        study.tell(session)
+        assert time.perf_counter() - began < 1.0
+        delivery = session.close(2)
+        assert time.perf_counter() - began < 10
+    finally:
+        server.signal(signal.SIGCONT)
+    assert delivery.undelivered > 0
+    assert (tmp_path / "outbox.jsonl").exists()

@@ -1,0 +1,146 @@
+import json
+import logging
+import time
+
+from searchlab.tracking import TRACKERS
+from searchlab.tracking.mlflow import places, writer
+from searchlab.tracking.mlflow.steps import Step, from_line
+from searchlab.tracking.mlflow.store import Store
+from searchlab.tracking.mlflow.writer import Writer
+
+MLFLOW = TRACKERS.get("mlflow")
+NOBODY = "http://user:secret@127.0.0.1:9"
+
+
+class Scripted:
+    """A store that fails, refuses or takes, as it is told: to inject faults that a real one shows seldom."""
+
+    def __init__(self, script):
+        self.script = list(script)
+        self.taken = []
+
+    def write(self, steps):
+        answer = self.script.pop(0) if self.script else "take"
+        if isinstance(answer, Exception):
+            raise answer
+        if answer == "refuse":
+            return [(step, "no") for step in steps]
+        self.taken += steps
+        return []
+
+
+def step(number):
+    return Step("tags", "run", float(number), {"values": {"n": str(number)}})
+
+
+def test_a_dead_server_never_holds_anyone_up(study, tmp_path, caplog):
+    session = MLFLOW.open(NOBODY, experiment="small", home=tmp_path)
+    began = time.perf_counter()
+    with caplog.at_level(logging.WARNING):
+        study.tell(session)
+        session.study_finished(study.result, {"figures/a.png": b"\x89PNG"})
+        assert time.perf_counter() - began < 1.0
+        assert session.view_url(20) is None
+        assert session.log_model(object(), inputs=None, outputs=None) is None
+        delivery = session.close(20)
+    assert delivery.delivered == 0
+    assert delivery.undelivered > 20
+    assert "not delivered" in str(delivery)
+    assert "secret" not in str(delivery) + caplog.text
+    reached = [record for record in caplog.records if "out of reach; training" in record.message]
+    assert len(reached) == 1  # once in five minutes, not once a call
+
+
+def test_what_was_not_delivered_can_be_delivered_later(study, home):
+    session = MLFLOW.open(NOBODY, experiment="small", home=home)
+    study.tell(session)
+    session.study_finished(study.result)
+    delivery = session.close(20)
+    outbox = home / "outbox.jsonl"
+    assert delivery.kept_in == str(outbox)
+    assert outbox.stat().st_mode & 0o077 == 0
+    lines = [from_line(line) for line in outbox.read_text().splitlines()]
+    assert len(lines) == delivery.undelivered
+    assert {experiment for _, experiment in lines} == {"small"}
+    store = Store(places.resolve(None, home), experiment="small", home=home)
+    assert store.write([one for one, _ in lines]) == []
+    parent, *trials = store.runs(study.start.uid)
+    assert parent.status == "FINISHED"
+    assert [run.status for run in trials] == ["FINISHED", "KILLED", "FAILED", "FINISHED"]
+
+
+def test_a_store_that_comes_back_gets_everything_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "FIRST_PAUSE", 0.01)
+    store = Scripted([OSError("gone"), OSError("gone"), "take"])
+    line = Writer(lambda: store, experiment="x", outbox=tmp_path / "outbox.jsonl")
+    for number in range(50):
+        line.put([step(number)])
+    delivery = line.close(10)
+    if not delivery.is_complete:  # closed while the store was still gone
+        assert delivery.undelivered == 50
+    line = Writer(lambda: store, experiment="x", outbox=tmp_path / "outbox.jsonl")
+    store.script = [OSError("gone"), "take"]
+    line.put([step(number) for number in range(50)])
+    deadline = time.monotonic() + 10
+    while not line.flush(1) and time.monotonic() < deadline:
+        pass
+    assert line.close(10).is_complete
+    assert [one.at for one in store.taken[-50:]] == [float(number) for number in range(50)]
+
+
+def test_refused_steps_are_counted_kept_and_do_not_stop_the_others(tmp_path):
+    store = Scripted(["refuse", "take"])
+    line = Writer(lambda: store, experiment="x", outbox=tmp_path / "outbox.jsonl")
+    line.put([step(1)])
+    assert line.flush(10)
+    line.put([step(2)])
+    assert line.flush(10)
+    delivery = line.close(10)
+    assert (delivery.delivered, delivery.refused, delivery.undelivered, delivery.reason) == (1, 1, 0, "no")
+    assert json.loads((tmp_path / "outbox.jsonl").read_text())["at"] == 1.0
+
+
+def test_flush_returns_when_the_store_fails_and_not_only_at_the_end_of_its_time(tmp_path):
+    line = Writer(lambda: Scripted([OSError("gone")] * 99), experiment="x", outbox=tmp_path / "outbox.jsonl")
+    line.put([step(1)])
+    began = time.perf_counter()
+    assert not line.flush(30)
+    assert time.perf_counter() - began < 10
+    line.close(5)
+
+
+def test_a_store_that_never_answers_does_not_delay_the_end(tmp_path):
+    import threading
+
+    release = threading.Event()
+
+    class Frozen:
+        def write(self, steps):
+            release.wait(60)
+            return []
+
+    line = Writer(lambda: Frozen(), experiment="x", outbox=tmp_path / "outbox.jsonl")
+    line.put([step(1)])
+    began = time.perf_counter()
+    delivery = line.close(0.3)
+    assert time.perf_counter() - began < 5
+    assert delivery.undelivered == 1
+    release.set()
+
+
+def test_metrics_of_running_trials_go_together(tmp_path):
+    calls = []
+
+    class Counting(Scripted):
+        def write(self, steps):
+            calls.append(len(steps))
+            return super().write(steps)
+
+    store = Counting([])
+    line = Writer(lambda: store, experiment="x", outbox=tmp_path / "outbox.jsonl")
+    for number in range(100):
+        line.put([Step("metrics", "run", 1.0, {"step": number, "values": {"loss": 1.0}})])
+    assert line.flush(10)
+    assert sum(calls) == 100
+    assert len(calls) <= 5
+    line.close(5)
