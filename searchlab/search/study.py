@@ -60,7 +60,8 @@ class Study:
             lambda number: draws.sampler_of(number, space=definition.space, first_guesses=guesses, make=make)
         )
         pruner = PRUNERS.get(self.pruner.name)
-        study.pruner = pruner.make(pruner.Options(**self.pruner.options), epochs=self.epochs)
+        with no_experimental_warnings():
+            study.pruner = pruner.make(pruner.Options(**self.pruner.options), epochs=self.epochs)
 
     @classmethod
     def create(

@@ -1,0 +1,296 @@
+"""The study in the storage: what a supervisor and a reader may rely on."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from searchlab.errors import StudyConflict, UnknownName
+from searchlab.records import Objective, Trial, TrialResult
+from searchlab.search.study import MAX_ATTEMPTS, Study
+from searchlab.space import Choice, Condition, Fixed, Float, Int, Parameter, Params, Pick, Space
+
+SPACE = Space(
+    (
+        Parameter("optimizer", Choice(("adam", "sgd"))),
+        Parameter("optimizer.adam.learning_rate", Float(1e-4, 1e-1, log=True), Condition("optimizer", ("adam",))),
+        Parameter("optimizer.sgd.momentum", Float(0.0, 0.9), Condition("optimizer", ("sgd",))),
+        Parameter("model.mlp.units", Int(8, 64, step=8)),
+        Parameter("training.clip_norm", Choice((None, 1.0))),
+        Parameter("training.batch_size", Fixed(32)),
+    )
+)
+WHAT: dict[str, Any] = {
+    "space": SPACE,
+    "objective": Objective("val_accuracy", "maximize"),
+    "sampler": Pick("random", {}),
+    "pruner": Pick("successive_halving", {"reduction_factor": 3}),
+    "epochs": 9,
+    "seed": 7,
+    "facts": {"data_digest": "d1", "task": "image_classification", "git": "abc"},
+}
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/studies.db"
+
+
+@pytest.fixture
+def create(url: str) -> Callable[..., Study]:
+    return lambda **changes: Study.create(url, "digits", **{**WHAT, **changes})
+
+
+def finish(study: Study, value: float | None = 0.5, state: str = "complete", **more: Any) -> Trial:
+    trial = study.ask()
+    study.tell(TrialResult(trial.number, state, value, **more))  # type: ignore[arg-type]
+    return trial
+
+
+class TestOneTrial:
+    def test_is_told_and_read_back_whole(self, create: Callable[..., Study], url: str) -> None:
+        study = create()
+        trial = study.ask()
+        study.report(trial.number, 1, 0.5)
+        study.report(trial.number, 2, 0.75)
+        result = TrialResult(
+            trial=trial.number,
+            state="complete",
+            value=0.75,
+            best_epoch=2,
+            epochs=2,
+            seconds=1.5,
+            metrics={"val_accuracy": 0.75, "val_loss": math.inf},
+            weights="weights/trial-0000.weights.npz",
+            parameter_count=1234,
+            summary="a model\nof two lines",
+        )
+        study.tell(result)
+        (record,) = Study.open(url, "digits").records()
+        assert record.trial == trial
+        assert record.result == result
+        assert (record.state, record.value, record.curve) == ("complete", 0.75, {1: 0.5, 2: 0.75})
+        assert record.started is not None and record.finished is not None and record.started <= record.finished
+        assert record == study.record(trial.number)
+
+    def test_fixed_parameters_are_no_dimensions_of_the_search(self, create: Callable[..., Study]) -> None:
+        study = create()
+        trial = study.ask()
+        assert trial.params.values["training.batch_size"] == 32
+        assert "training.batch_size" not in study._study.trials[0].params
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
+    def test_without_a_finite_value_has_failed(self, create: Callable[..., Study], value: float | None) -> None:
+        study = create()
+        finish(study, value)
+        (record,) = study.records()
+        assert (record.state, record.value) == ("failed", None)
+        assert record.result is not None and "val_accuracy is" in (record.result.reason or "")
+
+    def test_that_failed_keeps_its_reason_and_traceback(self, create: Callable[..., Study]) -> None:
+        study = create()
+        finish(study, None, "failed", reason="out of memory", detail="Traceback …")
+        (record,) = study.records()
+        assert record.result is not None
+        assert (record.state, record.result.reason, record.result.detail) == ("failed", "out of memory", "Traceback …")
+
+    def test_keeps_its_first_ending(self, create: Callable[..., Study]) -> None:
+        study = create()
+        trial = finish(study, 0.5)
+        study.tell(TrialResult(trial.number, "complete", 0.9))
+        study.tell(TrialResult(trial.number, "failed", None, reason="late"))
+        (record,) = study.records()
+        assert record.value == 0.5 and record.state == "complete"
+
+    def test_is_not_pruned_at_its_last_epoch(self, create: Callable[..., Study]) -> None:
+        study = create()  # rungs at epochs 1, 3 and 9
+        for value in (0.9, 0.9, 0.9):
+            trial = study.ask()
+            assert [study.report(trial.number, epoch, value) for epoch in range(1, 10)] == [False] * 9
+            study.tell(TrialResult(trial.number, "complete", value))
+        trial = study.ask()
+        assert study.report(trial.number, 9, 0.1) is False
+
+    def test_is_one_of_equal_configurations(self, url: str) -> None:
+        tiny = {**WHAT, "space": Space((Parameter("a", Choice((1, 2))),)), "sampler": Pick("grid", {})}
+        trials = [finish(Study.create(url, "tiny", **tiny)) for _ in range(5)]
+        assert [trial.replicate for trial in trials] == [0, 0, 1, 1, 2]
+        assert len({trial.seed for trial in trials}) == 5
+
+
+class TestResume:
+    def test_with_the_same_definition_opens_what_is_there(self, create: Callable[..., Study]) -> None:
+        finish(create())
+        again = create(facts={**WHAT["facts"], "git": "def"})
+        assert len(again.records()) == 1
+        assert again.facts["git"] == "abc"
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"objective": Objective("val_loss", "minimize")}, "objective: stored metric"),
+            ({"facts": {**WHAT["facts"], "data_digest": "d2"}}, 'data_digest: stored "d1", now "d2"'),
+            ({"facts": {**WHAT["facts"], "task": "regression"}}, "task: stored"),
+            ({"epochs": 10}, "epochs: stored 9, now 10"),
+            ({"seed": 8}, "seed: stored 7, now 8"),
+            ({"sampler": Pick("tpe", {})}, "sampler: stored"),
+            ({"space": Space(SPACE.parameters[:-1])}, "space: training.batch_size: stored .*, now absent"),
+            (
+                {"space": Space((*SPACE.parameters[:-1], Parameter("training.batch_size", Fixed(64))))},
+                "space: training.batch_size: stored kind .fixed., value 32, now kind .fixed., value 64",
+            ),
+        ],
+    )
+    def test_with_another_definition_is_refused_with_the_difference(
+        self, create: Callable[..., Study], change: dict[str, Any], words: str
+    ) -> None:
+        create()
+        with pytest.raises(StudyConflict, match=words) as refused:
+            create(**change)
+        assert refused.value.exit_code == 5
+        assert sum(line.startswith("  ") for line in str(refused.value).splitlines()) == 1
+
+    def test_gives_lost_trials_another_attempt_under_their_number(self, create: Callable[..., Study]) -> None:
+        before = create()
+        finish(before)
+        lost = before.ask()
+        before.report(lost.number, 1, 0.5)
+        study = create()
+        assert study.requeue_stale() == (1,)
+        assert study.records()[1].state == "waiting"
+        again = study.ask()
+        assert again == replace(lost, attempt=2)
+        assert study.ask().number == 2
+
+    def test_does_not_judge_epochs_that_an_earlier_attempt_passed(self, create: Callable[..., Study]) -> None:
+        before = create()
+        lost = before.ask()
+        for epoch in (1, 2, 3):
+            before.report(lost.number, epoch, 0.5)
+        for _ in range(4):  # by now 0.5 would be the worst at epochs 1 and 3
+            other = before.ask()
+            for epoch in range(1, 10):
+                before.report(other.number, epoch, 0.9)
+            before.tell(TrialResult(other.number, "complete", 0.9))
+        study = create()
+        study.requeue_stale()
+        again = study.ask()
+        assert [study.report(again.number, epoch, 0.5) for epoch in (1, 2, 3)] == [False] * 3
+        assert study.record(again.number).curve == {1: 0.5, 2: 0.5, 3: 0.5}
+
+    def test_gives_up_a_trial_that_is_lost_again_and_again(self, create: Callable[..., Study]) -> None:
+        for _ in range(MAX_ATTEMPTS):
+            study = create()
+            study.requeue_stale()
+            study.ask()
+        study = create()
+        assert study.requeue_stale() == ()
+        (record,) = study.records()
+        assert record.state == "failed" and record.result is not None and "lost" in (record.result.reason or "")
+
+    def test_finishes_a_trial_whose_claimer_died_before_choosing(self, create: Callable[..., Study]) -> None:
+        create()._study.ask()
+        study = create()
+        assert study.records()[0].trial.params.values == {}
+        study.requeue_stale()
+        trial = study.ask()
+        assert (trial.number, trial.attempt) == (0, 2) and trial.params.values
+
+    def test_counts_what_has_ended_or_runs_against_the_budget(self, create: Callable[..., Study]) -> None:
+        study = create()
+        finish(study)
+        finish(study, None, "failed")
+        finish(study, 0.1, "pruned")
+        study.ask()
+        assert study.remaining(10) == 6
+        assert study.remaining(3) == 0
+        study = create()
+        study.requeue_stale()
+        assert study.remaining(10) == 7
+
+
+class TestReaders:
+    def test_rebuild_everything_from_the_storage(self, create: Callable[..., Study], url: str) -> None:
+        guess = Params({"optimizer": "sgd", "optimizer.sgd.momentum": 0.5, "model.mlp.units": 8})
+        made = create(first_guesses=[guess])
+        made.remember(experiment="17", git="def")
+        read = Study.open(url, "digits")
+        assert read.definition == made.definition
+        assert read.space.digest() == SPACE.digest()
+        assert read.facts == {**WHAT["facts"], "experiment": "17", "git": "def"}
+        assert Study.names(url) == ("digits",)
+
+    def test_make_no_storage(self, url: str, tmp_path: Path) -> None:
+        assert Study.names(url) == ()
+        with pytest.raises(UnknownName):
+            Study.open(url, "digits")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_are_offered_the_nearest_name(self, create: Callable[..., Study], url: str) -> None:
+        create()
+        with pytest.raises(UnknownName, match="Did you mean 'digits'"):
+            Study.open(url, "digit")
+
+    def test_refuse_a_study_of_somebody_else(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        optuna.create_study(storage=url, study_name="foreign")
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        with pytest.raises(StudyConflict, match="not made by searchlab"):
+            Study.open(url, "foreign")
+
+
+CLAIM = """
+import json, sys
+from searchlab.search.study import Study
+from tests_study_what import WHAT
+study = Study.create(sys.argv[1], "digits", **WHAT)
+print(json.dumps([study.ask().number for _ in range(5)]))
+"""
+
+
+def test_processes_that_start_at_once_share_one_study_and_claim_no_trial_twice(url: str, tmp_path: Path) -> None:
+    (tmp_path / "tests_study_what.py").write_text(
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\nfrom test_study import WHAT\n"
+    )
+    runs = [
+        subprocess.Popen([sys.executable, "-c", CLAIM, url], stdout=subprocess.PIPE, cwd=tmp_path, text=True)
+        for _ in range(3)
+    ]
+    outputs = [run.communicate(timeout=300)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0]
+    assert sorted(number for output in outputs for number in json.loads(output)) == list(range(15))
+
+
+def test_asking_costs_no_more_queries_late_than_early(create: Callable[..., Study], url: str) -> None:
+    study = create(sampler=Pick("tpe", {"startup_trials": 3}))
+
+    def statements() -> int:
+        counted: list[str] = []
+        before = {id(c) for c in connections}
+        for connection in connections:
+            connection.set_trace_callback(counted.append)
+        trial = study.ask()
+        study.report(trial.number, 1, 0.5)
+        study.tell(TrialResult(trial.number, "complete", 0.5))
+        assert before == {id(c) for c in connections}
+        return len(counted)
+
+    connections: list[sqlite3.Connection] = []
+    optuna_engine = study._storage._backend.engine
+    with optuna_engine.connect() as connection:
+        connections.append(connection.connection.dbapi_connection)
+    for _ in range(4):
+        finish(study)
+    early = max(statements() for _ in range(3))
+    for _ in range(25):
+        finish(study)
+    assert min(statements() for _ in range(3)) <= early + 5
