@@ -15,7 +15,7 @@ BEGAN = 1_700_000_000.0
 
 
 class Study:
-    """Four trials that end in every way there is: two complete, one pruned, one failed with a loss that is not finite."""
+    """Four trials that end in every way there is: complete, pruned, failed with a loss of NaN, complete."""
 
     def __init__(self) -> None:
         self.start = StudyStart(
@@ -24,7 +24,9 @@ class Study:
             objective=Objective("val_accuracy", "maximize"),
             budget=4,
             seed=3,
-            data=DataFacts("digits", "9a1c33d2f00e4b71", "images of digits", {"train": 60, "validation": 20, "test": 20}),
+            data=DataFacts(
+                "digits", "9a1c33d2f00e4b71", "images of digits", {"train": 60, "validation": 20, "test": 20}
+            ),
             description="A study for tests.",
             resolved="study: small\n",
             varied=("model.depth", "optimizer", "optimizer.learning_rate", "optimizer.momentum"),
@@ -51,7 +53,12 @@ class Study:
 
     def _metrics(self, number: int, epoch: int) -> dict[str, float]:
         loss = math.nan if (number, epoch) == (2, 2) else 1.0 / epoch
-        return {"loss": loss, "val_loss": loss, "val_accuracy": 0.5 + 0.1 * number + 0.01 * epoch, "learning_rate": 0.01}
+        return {
+            "loss": loss,
+            "val_loss": loss,
+            "val_accuracy": 0.5 + 0.1 * number + 0.01 * epoch,
+            "learning_rate": 0.01,
+        }
 
     def _trial(self, number: int) -> Trial:
         optimizer = "sgd" if number % 2 else "adam"
