@@ -44,7 +44,7 @@ execution: {{workers: {workers}}}
 seed: 1
 """
 
-PRELUDE = '''
+PRELUDE = """
 import sys, warnings
 warnings.filterwarnings("ignore")
 import keras, numpy as np
@@ -68,9 +68,11 @@ def network(depth, width, batch_norm, dropout, learning_rate):
         metrics=["accuracy"],
     )
     return model
-'''
+"""
 
-KERAS_TUNER = PRELUDE + '''
+KERAS_TUNER = (
+    PRELUDE
+    + """
 import keras_tuner, tempfile
 
 def build(hp):
@@ -87,9 +89,12 @@ with tempfile.TemporaryDirectory() as place:
         train.x, train.y, validation_data=(validation.x, validation.y), epochs=epochs, batch_size=64, verbose=0
     )
     print(max(trial.score for trial in tuner.oracle.trials.values()))
-'''
+"""
+)
 
-OPTUNA = PRELUDE + '''
+OPTUNA = (
+    PRELUDE
+    + """
 import optuna
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -108,7 +113,8 @@ def objective(trial):
 study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=1))
 study.optimize(objective, n_trials=trials)
 print(study.best_value)
-'''
+"""
+)
 
 
 def main() -> None:
@@ -167,8 +173,10 @@ def _time(command: list[str], home: Path) -> float:
 
 def _print_table(minutes: dict[str, list[float]], arguments: argparse.Namespace) -> None:
     ours = minutes["searchlab (all cores)"]
-    print(f"\n{arguments.trials} trials of {arguments.epochs} epochs, {arguments.rounds} rounds, "
-          f"{os.cpu_count()} cores, Python {platform.python_version()}")
+    print(
+        f"\n{arguments.trials} trials of {arguments.epochs} epochs, {arguments.rounds} rounds, "
+        f"{os.cpu_count()} cores, Python {platform.python_version()}"
+    )
     print(f"{'':34} {'trials/min':>10}  {'range':>15}  searchlab is … times as fast (range)")
     for name, rates in minutes.items():
         ratios = [mine / other for mine, other in zip(ours, rates, strict=True)]

@@ -1,1 +1,29 @@
-"""searchlab: find the best Keras network your data and budget allow."""
+"""searchlab: find the best Keras network your data and budget allow, and an honest test score for it.
+
+    import searchlab
+
+    result = searchlab.load("studies/digits_cnn.yaml", "search.trials=10").run()
+    result.best, result.trials, result.model()
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from searchlab.runner.door import Handle
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load"]
+
+
+def load(study: str | Path, *overrides: str) -> Handle:
+    """The study file (or shipped study) `study`, with overrides such as "search.trials=10".
+
+    Raises:
+        SpecErrors: All faults of the file together, each with its place.
+    """
+    from searchlab.runner.door import Handle  # here, so that `import searchlab` stays quick
+
+    return Handle.load(study, *overrides)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 
 import typer
 
@@ -71,6 +72,7 @@ def main() -> None:
     """Run the command line; ends the process with a documented exit status."""
     for command in COMMANDS:
         importlib.import_module(f"searchlab.cli.{command}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says of absent GPUs is no news here
     try:
         app()
     except SearchlabError as error:
@@ -79,9 +81,13 @@ def main() -> None:
         sys.stdout.flush()
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
-        sys.exit(130)
     except BrokenPipeError:  # `searchlab trials | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except Exception:
+        traceback.print_exc()
+        typer.echo("this is a fault of searchlab, not of yours; what was finished is kept", err=True)
+        sys.exit(70)
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        sys.exit(130)

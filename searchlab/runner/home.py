@@ -1,11 +1,11 @@
 """Where searchlab keeps things on this machine: one folder, `.searchlab` in the working folder unless told otherwise.
 
-    .searchlab/
-      optuna.db                 the storage (SQLite), unless the study names another
-      mlflow.db, artifacts/     the tracking store, unless the study names another
-      data/DIGEST/              prepared examples that trials may see
-      sealed/DIGEST/            test examples, read once by the final test
-      studies/NAME/             study.yaml (resolved), weights/, logs/, ledger.jsonl, champion.keras, report.html
+.searchlab/
+  optuna.db                 the storage (SQLite), unless the study names another
+  mlflow.db, artifacts/     the tracking store, unless the study names another
+  data/DIGEST/              prepared examples that trials may see
+  sealed/DIGEST/            test examples, read once by the final test
+  studies/NAME/             study.yaml (resolved), weights/, logs/, ledger.jsonl, champion.keras, report.html
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ class Listener(Protocol):
     def trial_started(self, trial: Trial) -> None:
         """A child was given `trial`."""
 
-    def epoch(self, epoch: Epoch, trial: Trial) -> None:
-        """An epoch of `trial` ended."""
+    def epoch(self, epoch: Epoch, *, attempt: int = 1) -> None:
+        """An epoch of a trial ended."""
 
     def trial_finished(self, record: TrialRecord) -> None:
         """A trial is complete, pruned or failed."""
@@ -178,7 +178,7 @@ class Supervisor:
             except BrokenPipeError:
                 log.debug("slot %d died before its verdict", slot)
         for listener in self.listeners:
-            listener.epoch(epoch, trial)
+            listener.epoch(epoch, attempt=trial.attempt)
         self.watcher.epoch(epoch)
 
     def _finish(self, slot: int, result: TrialResult) -> None:
@@ -205,7 +205,9 @@ class Supervisor:
         self._running.pop(death.slot, None)
         self._deaths += 1
         if self._deaths >= DEATHS_IN_A_ROW:
-            self.pause_reason = f"{self._deaths} training processes died one after another: {death.reason}\n{death.log_tail}"
+            self.pause_reason = (
+                f"{self._deaths} training processes died one after another: {death.reason}\n{death.log_tail}"
+            )
             return
         log.warning("child %d died (%s); starting another", death.slot, death.reason)
         self.pool.restart(death.slot)

@@ -28,7 +28,7 @@ class Watcher(Protocol):
     """Told of everything as it happens, from the supervisor's own thread; must be quick and must not raise."""
 
     def stage(self, words: str) -> None:
-        """Something that takes a while begins: "preparing the data", "starting 2 workers", …"""
+        """Something that takes a while begins: "preparing the data" or "starting 2 workers"."""
 
     def opened(self, opening: Opening) -> None:
         """The first trial is about to start."""

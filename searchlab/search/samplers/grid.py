@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from searchlab.search import counting, domains, draws
 else:
-    counting, domains, draws = (lazy(f"searchlab.search.{name}") for name in ("counting", "domains", "draws"))
+    counting = lazy("searchlab.search.counting")
+    domains = lazy("searchlab.search.domains")
+    draws = lazy("searchlab.search.draws")
 
 log = logging.getLogger(__name__)
 

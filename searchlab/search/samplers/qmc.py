@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from searchlab.search import domains, draws
 else:
     qmc = lazy("scipy.stats.qmc")
-    domains, draws = (lazy(f"searchlab.search.{name}") for name in ("domains", "draws"))
+    domains = lazy("searchlab.search.domains")
+    draws = lazy("searchlab.search.draws")
 
 
 class Qmc:

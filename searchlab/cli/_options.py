@@ -1,0 +1,34 @@
+"""The options that several commands share, with one wording each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+
+StudyFile = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped one.")]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="The name of a study that was run before.")]
+Overrides = Annotated[
+    Optional[list[str]],  # noqa: UP045  typer reads this at run time
+    typer.Option("--set", metavar="A.B=C", help="Override anything in the study file; may be given again."),
+]
+Storage = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--storage", envvar="SEARCHLAB_STORAGE", help="URL of the Optuna storage. [default: in --home]"),
+]
+Trials = Annotated[Optional[int], typer.Option("--trials", min=1, help="How many trials in all.")]  # noqa: UP045
+Workers = Annotated[Optional[int], typer.Option("--workers", min=1, help="How many trials at once.")]  # noqa: UP045
+Timeout = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--timeout", metavar="30m", help="Ask for no more trials after this time."),
+]
+Plain = Annotated[bool, typer.Option("--plain", help="One line a trial instead of the live display.")]
+FinalTest = Annotated[bool, typer.Option("--final-test", help="Open the sealed test set at the end, once.")]
+
+
+def with_budget(
+    overrides: list[str] | None, *, trials: int | None, workers: int | None, timeout: str | None
+) -> tuple[str, ...]:
+    """`--set` together with what `--trials`, `--workers` and `--timeout` mean by it."""
+    short = {"search.trials": trials, "execution.workers": workers, "search.timeout": timeout}
+    return (*(overrides or ()), *(f"{path}={value}" for path, value in short.items() if value is not None))

@@ -1,0 +1,28 @@
+"""`searchlab run STUDY`: search, choose, report; go on where an earlier run of the same study stopped."""
+
+from __future__ import annotations
+
+from searchlab.cli import app
+from searchlab.cli._options import FinalTest, Overrides, Plain, StudyFile, Timeout, Trials, Workers, with_budget
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    overrides: Overrides = None,
+    trials: Trials = None,
+    workers: Workers = None,
+    timeout: Timeout = None,
+    final_test: FinalTest = False,
+    plain: Plain = False,
+) -> None:
+    """Run a study to its end: search, choose the best model, write the report."""
+    from searchlab.runner.check import check
+    from searchlab.shipped import find
+    from searchlab.spec.load import load_study
+
+    spec = load_study(find(study), overrides=with_budget(overrides, trials=trials, workers=workers, timeout=timeout))
+    check(spec)  # what is wrong with the file is said before anything heavy is loaded
+    from searchlab.cli._session import drive
+
+    drive(spec, final_test=final_test, plain=plain)

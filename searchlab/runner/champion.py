@@ -1,0 +1,117 @@
+"""The best trial as a model: rebuilt from its weights, written to files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from searchlab.data import Examples
+from searchlab.errors import AllTrialsFailed, DataError, StudyConflict
+from searchlab.records import StudyResult, TrainingPlan, TrialRecord
+from searchlab.runner.home import Home
+from searchlab.runner.lab import plan_of
+from searchlab.runner.outcome import result_of
+from searchlab.runner.stored import open_study, stored_spec
+from searchlab.tasks import TASKS, Encoding
+from searchlab.training import champion as training
+from searchlab.training.quiet import load_quietly
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trial of a stored study, with everything that its model is rebuilt from."""
+
+    result: StudyResult
+    record: TrialRecord
+    weights: Path
+    plan: TrainingPlan
+    encoding: Encoding
+    data_folder: Path
+    """What the search saw."""
+    sealed_folder: Path
+    """The test rows, for `SealedTest` alone."""
+
+    def digest(self) -> str:
+        """Names this very model: the configuration, the seed and the bytes of its weights."""
+        content = hashlib.sha256(self.weights.read_bytes()).hexdigest()
+        text = json.dumps([self.record.trial.params.digest(), self.record.trial.seed, content])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def model(self) -> Any:
+        """The Keras model, encoded inputs in, outputs before softmax."""
+        load_quietly()
+        return training.restore(self.plan, self.encoding, self.record.trial, self.weights)
+
+
+def candidate(name: str, home: Home, *, storage: str | None = None, trial: int | None = None) -> Candidate:
+    """The best trial of the study `name`, or the one with the number `trial`.
+
+    Raises:
+        AllTrialsFailed: No trial is complete.
+        StudyConflict: The trial's weights are not kept, or the study was run on another machine.
+    """
+    study = open_study(name, home, storage)
+    result = result_of(study, home)
+    record = result.best
+    if trial is not None:
+        record = next((r for r in result.trials if r.trial.number == trial), None)
+    if record is None:
+        raise AllTrialsFailed(f"study {name!r} has no {'complete trial' if trial is None else f'trial {trial}'}")
+    weights = Path(record.result.weights) if record.result and record.result.weights else None
+    if weights is None or not weights.exists():
+        kept = sorted(
+            r.trial.number for r in result.trials if r.result and r.result.weights and Path(r.result.weights).exists()
+        )
+        raise StudyConflict(
+            f"the weights of trial {record.trial.number} of {name!r} are not on this machine; "
+            f"kept are those of {', '.join(map(str, kept)) or 'no trial'} (execution.keep_weights says how many)"
+        )
+    spec = stored_spec(name, home, storage)
+    folder = home.study(name).folder
+    prepared = _read(folder / "data.json")
+    return Candidate(
+        result=result,
+        record=record,
+        weights=weights,
+        plan=plan_of(spec, result.objective, home),
+        encoding=TASKS.get(spec.task).restore(_read(folder / "encoding.json")),
+        data_folder=Path(prepared["folder"]),
+        sealed_folder=Path(prepared["sealed_folder"]),
+    )
+
+
+def deviation(chosen: Candidate, model: Any, examples: Examples) -> float:
+    """The standard deviation of the objective over single `examples`: what one score's noise comes from."""
+    task = TASKS.get(chosen.plan.task)
+    metric = chosen.plan.objective.metric.removeprefix("val_")
+    arrays = chosen.encoding.encode(examples)
+    rows = task.per_example(chosen.encoding, arrays.y, training.predict(model, arrays.x))[metric]
+    spread, mean, value = float(np.std(rows)), float(np.mean(rows)), task.combine(metric, rows)
+    is_root = value > 0 and not np.isclose(mean, value) and np.isclose(mean, value**2)
+    return spread / (2 * value) if is_root else spread  # the delta method, for the root of a mean
+
+
+def export(
+    name: str, home: Home, *, storage: str | None = None, path: Path, form: str = "keras", trial: int | None = None
+) -> Path:
+    """Write a trial's model, raw inputs in, probabilities or values out, as "keras", "onnx" or "saved_model".
+
+    Raises:
+        MissingExtra: A library for that format is not installed.
+    """
+    chosen = candidate(name, home, storage=storage, trial=trial)
+    return training.export(training.exportable(chosen.model(), chosen.encoding), path, form)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(
+            f"{path} is missing: the study was run with another --home, or its folder was removed"
+        ) from None

@@ -1,0 +1,47 @@
+"""The models at the corners of a space: what `searchlab show --build` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from searchlab.models import FAMILIES
+from searchlab.runner.home import Home
+from searchlab.runner.lab import assemble
+from searchlab.runner.watch import Nobody
+from searchlab.space import Params
+from searchlab.space.measure import corners
+from searchlab.spec import StudySpec
+from searchlab.training.quiet import load_quietly
+
+
+def corner_summaries(spec: StudySpec, home: Home) -> Iterator[list[str]]:
+    """A few lines for each corner of the space: the values, then the model as Keras prints it, or why there is none.
+
+    Corners are all-low and all-high, for every combination of choices that own children.
+    """
+    load_quietly()
+    problem = assemble(spec, home, Nobody()).encoding.problem
+    seen: set[tuple[str, str]] = set()
+    for params in corners(spec.space):
+        pick = params.pick("model")
+        words = ", ".join(f"{name}={value}" for name, value in _model_values(params).items())
+        if (pick.name, words) in seen:  # corners that differ in the optimizer only have the same model
+            continue
+        seen.add((pick.name, words))
+        family = FAMILIES.get(pick.name)
+        options = family.Options(**pick.options)
+        fault = family.infeasible(problem, options)
+        if fault is not None:
+            yield [f"{pick.name}: {words}", f"cannot be built: {fault}"]
+            continue
+        lines: list[str] = []
+        family.build(problem, options, 0).summary(print_fn=lines.append, line_length=100)
+        yield [f"{pick.name}: {words}", *"\n".join(lines).splitlines()]
+
+
+def _model_values(params: Params) -> dict[str, object]:
+    return {
+        name.split(".", 2)[2]: value
+        for name, value in params.values.items()
+        if name.count(".") >= 2 and name.startswith("model.")
+    }

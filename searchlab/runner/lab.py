@@ -1,0 +1,165 @@
+"""A study made ready: data prepared, encoding fitted, plan drawn up.  Nothing is trained and no Keras is loaded."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from searchlab import atomic
+from searchlab.data import SOURCES, Collection, Examples, SearchSplits
+from searchlab.data.prepare import Prepared, load_search, prepare
+from searchlab.errors import SpecError
+from searchlab.models import FAMILIES
+from searchlab.records import EarlyStopping, Objective, TrainingPlan
+from searchlab.runner.check import Checked, check
+from searchlab.runner.home import Home, StudyFolder
+from searchlab.runner.machine import versions
+from searchlab.runner.watch import Watcher
+from searchlab.space import Choice, Fixed, Params
+from searchlab.space.measure import first_guesses
+from searchlab.spec import StudySpec
+from searchlab.tasks import TASKS, Encoding
+
+
+@dataclass(frozen=True)
+class Lab:
+    """All that a session works with."""
+
+    spec: StudySpec
+    checked: Checked
+    home: Home
+    prepared: Prepared
+    collection: Collection
+    splits: SearchSplits[Examples]
+    encoding: Encoding
+    plan: TrainingPlan
+    guesses: tuple[Params, ...]
+
+    @property
+    def folder(self) -> StudyFolder:
+        """The study's files."""
+        return self.home.study(self.spec.name)
+
+
+def assemble(spec: StudySpec, home: Home, watcher: Watcher) -> Lab:
+    """Check `spec`, prepare its data (once: the same data and split are found again) and fit its encoding.
+
+    Raises:
+        SpecError: Faults of the study file, all together.
+        DataError: The data cannot be read, split or learned from.
+    """
+    checked = check(spec)
+    watcher.stage(f"preparing the data: {spec.data.source.name}")
+    collection = SOURCES.get(spec.data.source.name).load(checked.source, spec.folder)
+    task = TASKS.get(spec.task)
+    if collection.kind not in task.accepts:
+        raise SpecError(
+            f"{spec.task} learns from {' or '.join(task.accepts)}, but {spec.data.source.name} gives {collection.kind}",
+            spec.mark("task"),
+        )
+    split = spec.data.split
+    prepared = prepare(
+        collection,
+        rule=split.by,
+        validation=split.validation,
+        test=split.test,
+        seed=split.seed,
+        embargo=split.embargo,
+        shuffle_labels=spec.data.shuffle_labels,
+        store=home.folder,
+    )
+    seen, splits = load_search(prepared.folder)
+    encoding = task.fit(seen, splits.train)
+    _check_families(spec, encoding)
+    return Lab(
+        spec=spec,
+        checked=checked,
+        home=home,
+        prepared=prepared,
+        collection=seen,
+        splits=splits,
+        encoding=encoding,
+        plan=plan_of(spec, checked.objective, home),
+        guesses=first_guesses(spec.space),
+    )
+
+
+def plan_of(spec: StudySpec, objective: Objective, home: Home) -> TrainingPlan:
+    """How every trial of `spec` is trained."""
+    training = spec.training
+    stopping = training.early_stopping
+    return TrainingPlan(
+        task=spec.task,
+        objective=objective,
+        epochs=training.epochs,
+        early_stopping=EarlyStopping(stopping.patience, stopping.min_delta) if stopping else None,
+        precision=training.precision,
+        jit_compile=training.jit_compile,
+        deterministic=training.deterministic,
+        weights_folder=str(home.study(spec.name).weights),
+    )
+
+
+def facts_of(lab: Lab) -> dict[str, Any]:
+    """What a reader of the study should know, as JSON values."""
+    spec = lab.spec
+    return {
+        "data": spec.data.source.name,
+        "data_description": lab.collection.description,
+        "data_digest": lab.prepared.digest,
+        "counts": dict(lab.prepared.counts),
+        "split": {"by": spec.data.split.by, "seed": spec.data.split.seed},
+        "task": spec.task,
+        "families": families_of(spec),
+        "sampler": spec.search.sampler.name,
+        "pruner": spec.search.pruner.name,
+        "engine": spec.training.engine,
+        "epochs": spec.training.epochs,
+        "seed": spec.seed,
+        "space_digest": spec.space.digest(),
+        "spec_digest": spec.digest(),
+        "versions": versions(),
+        "git_commit": git_commit(spec.folder),
+    }
+
+
+def families_of(spec: StudySpec) -> tuple[str, ...]:
+    """The families that a space may choose."""
+    domain = spec.space["model"].domain
+    names = domain.values if isinstance(domain, Choice) else (domain.value,) if isinstance(domain, Fixed) else ()
+    return tuple(str(name) for name in names)
+
+
+def git_commit(folder: Path) -> str | None:
+    """The commit of the checkout that holds `folder`, with "+" when files were changed since; None outside of one."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit + ("+" if changed else "")
+
+
+def keep(lab: Lab, resolved: str) -> None:
+    """Write down, in the study's folder, what the final test and the export will need."""
+    atomic.write_text(lab.folder.spec, resolved)
+    atomic.write_json(lab.folder.folder / "data.json", asdict(lab.prepared))
+    atomic.write_json(lab.folder.folder / "encoding.json", lab.encoding.to_json())
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
+
+
+def _check_families(spec: StudySpec, encoding: Encoding) -> None:
+    for name in families_of(spec):
+        accepts = FAMILIES.get(name).accepts
+        if encoding.problem.kind not in accepts:
+            raise SpecError(
+                f"the {name} family takes {' or '.join(accepts)}, but {spec.task} on {spec.data.source.name} is "
+                f"{encoding.problem.kind}",
+                spec.space["model"].mark,
+            )

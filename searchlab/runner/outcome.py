@@ -1,0 +1,67 @@
+"""A study as a result: read from the storage, drawn, written as a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from searchlab import atomic
+from searchlab.records import StudyResult, TestScore
+from searchlab.reports.html import render
+from searchlab.runner.home import Home
+from searchlab.search.figures import figures, pictures
+from searchlab.search.study import Study
+from searchlab.space import Space
+
+
+def result_of(study: Study, home: Home) -> StudyResult:
+    """The study as the storage has it, with the test score where the seal was opened on this machine."""
+    facts = study.facts
+    return StudyResult(
+        name=study.name,
+        objective=study.objective,
+        trials=study.records(),
+        budget=int(facts.get("budget", 0)),
+        seed=study.seed,
+        validation_examples=int(facts.get("counts", {}).get("validation", 0)),
+        facts=facts,
+        test=read_score(home.study(study.name).test),
+    )
+
+
+def read_score(path: Path) -> TestScore | None:
+    """The stored test score; None when the seal has not been opened."""
+    if not path.exists():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["intervals"] = {name: (low, high) for name, (low, high) in content["intervals"].items()}
+    return TestScore(**content)
+
+
+def write_score(score: TestScore, path: Path) -> None:
+    """Keep the test score beside the study."""
+    atomic.write_json(path, asdict(score))
+
+
+def write_report(result: StudyResult, space: Space, path: Path) -> Path:
+    """Write the HTML report of `result` to `path`."""
+    facts = result.facts
+    page = render(
+        result,
+        figures(result, space),
+        description=str(facts.get("data_description", "")),
+        resolved=str(facts.get("resolved", "")),
+        sd=facts.get("objective_sd"),
+    )
+    return atomic.write_text(path, page)
+
+
+def attachments(result: StudyResult, space: Space) -> Mapping[str, bytes | str]:
+    """What the tracker keeps with the study: every figure as a page and as a picture, by path."""
+    pages = {
+        f"figures/{name}.html": figure.to_html(include_plotlyjs="cdn")
+        for name, figure in figures(result, space).items()
+    }
+    return {**pages, **{f"figures/{name}.png": content for name, content in pictures(result, space).items()}}

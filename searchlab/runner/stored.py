@@ -1,0 +1,52 @@
+"""Studies that the storage already holds, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from searchlab.errors import StudyConflict
+from searchlab.records import StudyResult
+from searchlab.runner.home import Home
+from searchlab.runner.outcome import result_of
+from searchlab.search.study import Study
+from searchlab.space import Space
+from searchlab.spec import StudySpec
+from searchlab.spec.load import load_text
+
+
+def study_names(home: Home, storage: str | None) -> tuple[str, ...]:
+    """The names of all studies, in the order of their creation."""
+    return Study.names(storage or home.storage_url)
+
+
+def open_study(name: str, home: Home, storage: str | None) -> Study:
+    """The stored study `name`.
+
+    Raises:
+        UnknownName: There is none; the message lists those there are.
+    """
+    return Study.open(storage or home.storage_url, name)
+
+
+def read_study(name: str, home: Home, storage: str | None) -> StudyResult:
+    """The stored study `name` as far as it has come."""
+    return result_of(open_study(name, home, storage), home)
+
+
+def stored_space(name: str, home: Home, storage: str | None) -> Space:
+    """The space that the stored study `name` searches."""
+    return open_study(name, home, storage).space
+
+
+def stored_spec(name: str, home: Home, storage: str | None, *, overrides: tuple[str, ...] = ()) -> StudySpec:
+    """The study file that `name` was run from, everything filled in, with `overrides` on top.
+
+    Raises:
+        StudyConflict: The study was stored without its file.
+    """
+    facts = open_study(name, home, storage).facts
+    if "resolved" not in facts:
+        raise StudyConflict(f"study {name!r} was stored without its study file; run it from the file instead")
+    if storage is not None:
+        overrides = (*overrides, f"storage={storage}")
+    return load_text(facts["resolved"], file=f"study {name!r}", folder=Path(facts["folder"]), overrides=overrides)

@@ -1,0 +1,61 @@
+"""Tracking sessions of a study: what is known at its start, and a line to its tracker for what comes later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from searchlab.records import Objective
+from searchlab.runner.home import Home
+from searchlab.space import Float, Int, label
+from searchlab.spec import StudySpec
+from searchlab.tracking import TRACKERS, DataFacts, Session, StudyStart
+
+
+@contextmanager
+def session_of(spec: StudySpec, home: Home, objective: Objective, facts: Mapping[str, Any]) -> Iterator[Session]:
+    """A session for the study, told what is known of it; closed at the end, whatever happens."""
+    session = TRACKERS.get("mlflow" if spec.tracking.enabled else "none").open(
+        spec.tracking.uri, experiment=spec.tracking.experiment or spec.name, home=home.folder
+    )
+    try:
+        session.study_started(start_of(spec, objective, facts))
+        yield session
+    finally:
+        session.close()
+
+
+def start_of(spec: StudySpec, objective: Objective, facts: Mapping[str, Any]) -> StudyStart:
+    """What is known of a study before its first trial."""
+    varied = spec.space.varied
+    scaled = [p for p in varied if isinstance(p.domain, Int | Float) and p.domain.log]
+    versions = facts.get("versions", {})
+    return StudyStart(
+        name=spec.name,
+        uid=str(facts["uid"]),
+        objective=objective,
+        budget=spec.search.trials,
+        seed=spec.seed,
+        data=DataFacts(
+            name=str(facts["data"]),
+            digest=str(facts["data_digest"]),
+            description=str(facts["data_description"]),
+            counts=dict(facts["counts"]),
+        ),
+        description=(
+            f"{spec.task} on {facts['data']}: {spec.search.sampler.name} search with {spec.search.pruner.name} "
+            f"pruning over {len(varied)} parameters, up to {spec.training.epochs} epochs a trial."
+        ),
+        resolved=str(facts["resolved"]),
+        varied=tuple(dict.fromkeys(label(parameter.name) for parameter in varied)),
+        log_scaled=tuple(dict.fromkeys(label(parameter.name) for parameter in scaled)),
+        facts=facts,
+        tags={
+            "git_commit": str(facts.get("git_commit") or "none"),
+            "space_digest": str(facts["space_digest"]),
+            **{
+                name: str(versions[name]) for name in ("searchlab", "keras", "tensorflow", "optuna") if name in versions
+            },
+        },
+    )

@@ -1,0 +1,221 @@
+"""The loop: hands out, judges, tells, buries the dead, keeps the best weights, stops when asked.  No Keras here."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from searchlab.executors import Death, Message
+from searchlab.records import Epoch, Objective, Trial, TrialRecord, TrialResult
+from searchlab.runner.messages import Idle, Job, Ready, Verdict
+from searchlab.runner.supervisor import DEATHS_IN_A_ROW, EQUAL_FAILURES, Limits, Supervisor
+from searchlab.runner.watch import Nobody
+from searchlab.space import Params
+
+OBJECTIVE = Objective("val_accuracy", "maximize")
+
+
+@dataclass
+class ScriptedStudy:
+    """A study in memory that prunes the trials it is told to."""
+
+    prune: frozenset[int] = frozenset()
+    asked: int = 0
+    told: dict[int, TrialResult] = field(default_factory=dict)
+    reports: list[tuple[int, int, float]] = field(default_factory=list)
+
+    def ask(self) -> Trial:
+        self.asked += 1
+        return Trial(self.asked - 1, Params({}), seed=self.asked)
+
+    def report(self, trial_number: int, epoch: int, value: float) -> bool:
+        self.reports.append((trial_number, epoch, value))
+        return trial_number in self.prune
+
+    def tell(self, result: TrialResult) -> None:
+        assert result.trial not in self.told, "a trial ends once"
+        self.told[result.trial] = result
+
+    def remaining(self, budget: int) -> int:
+        return budget - self.asked
+
+    def record(self, trial_number: int) -> TrialRecord:
+        result = self.told[trial_number]
+        return TrialRecord(Trial(trial_number, Params({}), 0), result.state, result.value, result)
+
+
+class ScriptedPool:
+    """Children that answer a job by a script: `answer(trial, slot)` gives the messages, Verdicts are obeyed."""
+
+    def __init__(self, answer: Any, slots: int = 1) -> None:
+        self.answer = answer
+        self.inbox: deque[Message | Death] = deque(Message(n, Ready({}, "none", ())) for n in range(slots))
+        self.restarted: list[int] = []
+        self.verdicts: list[bool] = []
+
+    def send(self, slot: int, content: Any) -> None:
+        if isinstance(content, Verdict):
+            self.verdicts.append(content.stop)
+            return
+        assert isinstance(content, Job)
+        for item in self.answer(content.cohort.trials[0], slot):
+            self.inbox.append(item)
+
+    def wait(self, timeout: float) -> list[Message | Death]:
+        return [self.inbox.popleft()] if self.inbox else []
+
+    def restart(self, slot: int) -> None:
+        self.restarted.append(slot)
+        self.inbox.append(Message(slot, Ready({}, "none", ())))
+
+    def close(self) -> None:
+        self.inbox.clear()
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def trial_started(self, trial: Trial) -> None:
+        self.seen.append(f"start {trial.number}")
+
+    def epoch(self, epoch: Epoch, *, attempt: int = 1) -> None:
+        self.seen.append(f"epoch {epoch.trial}.{epoch.epoch}")
+
+    def trial_finished(self, record: TrialRecord) -> None:
+        self.seen.append(f"{record.state} {record.trial.number}")
+
+
+def good(trial: Trial, slot: int, *, weights: str | None = None) -> list[Message]:
+    value = 0.5 + trial.number / 100
+    return [
+        Message(slot, Epoch(trial.number, 1, {"val_accuracy": value}, 0.1)),
+        Message(slot, TrialResult(trial.number, "complete", value, best_epoch=1, epochs=1, weights=weights)),
+        Message(slot, Idle()),
+    ]
+
+
+def supervisor(study: ScriptedStudy, pool: ScriptedPool, budget: int = 4, **changes: Any) -> Supervisor:
+    settings: dict[str, Any] = {
+        "slots": tuple(range(1)),
+        "objective": OBJECTIVE,
+        "limits": Limits(budget),
+        "prunes": True,
+        "listeners": (),
+        "watcher": Nobody(),
+        **changes,
+    }
+    return Supervisor(study=study, pool=pool, **settings)
+
+
+def test_spends_exactly_the_budget() -> None:
+    study, recorder = ScriptedStudy(), Recorder()
+    assert supervisor(study, ScriptedPool(good, slots=3), budget=7, listeners=(recorder,)).run() == "done"
+    assert sorted(study.told) == list(range(7))
+    assert [line for line in recorder.seen if line.endswith(" 0") or "0." in line] == [
+        "start 0",
+        "epoch 0.1",
+        "complete 0",
+    ]
+
+
+def test_every_epoch_is_reported_and_answered_with_the_verdict() -> None:
+    study = ScriptedStudy(prune=frozenset({1}))
+    pool = ScriptedPool(good)
+    supervisor(study, pool, budget=3).run()
+    assert pool.verdicts == [False, True, False]
+    assert study.reports == [(0, 1, 0.5), (1, 1, 0.51), (2, 1, 0.52)]
+
+
+def test_without_a_pruner_no_verdict_is_sent() -> None:
+    pool = ScriptedPool(good)
+    supervisor(ScriptedStudy(), pool, prunes=False).run()
+    assert pool.verdicts == []
+
+
+def test_a_dead_child_fails_its_trial_by_name_and_is_replaced() -> None:
+    def answer(trial: Trial, slot: int) -> list[Message | Death]:
+        return [Death(slot, "signal SIGKILL", "last words")] if trial.number == 1 else list(good(trial, slot))
+
+    study = ScriptedStudy()
+    pool = ScriptedPool(answer)
+    assert supervisor(study, pool).run() == "done"
+    assert pool.restarted == [0]
+    assert study.told[1].state == "failed"
+    assert "SIGKILL" in str(study.told[1].reason)
+    assert study.told[1].detail == "last words"
+    assert len(study.told) == 4
+
+
+def test_children_that_only_die_pause_the_study() -> None:
+    study = ScriptedStudy()
+    loop = supervisor(study, ScriptedPool(lambda trial, slot: [Death(slot, "exit status 1", "boom")]), budget=50)
+    assert loop.run() == "paused"
+    assert study.asked == DEATHS_IN_A_ROW
+    assert loop.pause_reason is not None and "boom" in loop.pause_reason
+
+
+def test_equal_failures_in_a_row_pause_the_study() -> None:
+    def answer(trial: Trial, slot: int) -> list[Message]:
+        return [
+            Message(slot, TrialResult(trial.number, "failed", None, reason="no such column")),
+            Message(slot, Idle()),
+        ]
+
+    study = ScriptedStudy()
+    loop = supervisor(study, ScriptedPool(answer), budget=50)
+    assert loop.run() == "paused"
+    assert study.asked == EQUAL_FAILURES
+    assert loop.pause_reason is not None and "no such column" in loop.pause_reason
+
+
+def test_different_failures_do_not_pause_the_study() -> None:
+    def answer(trial: Trial, slot: int) -> list[Message]:
+        reason = f"diverged at epoch {trial.number}"
+        return [Message(slot, TrialResult(trial.number, "failed", None, reason=reason)), Message(slot, Idle())]
+
+    assert supervisor(ScriptedStudy(), ScriptedPool(answer), budget=20).run() == "done"
+
+
+def test_asks_for_nothing_when_time_is_up_but_finishes_what_runs() -> None:
+    study = ScriptedStudy()
+    assert supervisor(study, ScriptedPool(good), limits=Limits(5, timeout=-1.0)).run() == "out of time"
+    assert study.asked == 0
+
+
+def test_the_first_interrupt_stops_the_loop_and_leaves_the_trial_unfinished() -> None:
+    study = ScriptedStudy()
+
+    def answer(trial: Trial, slot: int) -> list[Message]:
+        if trial.number == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            return []
+        return good(trial, slot)
+
+    loop = supervisor(study, ScriptedPool(answer), budget=10)
+    assert loop.run() == "interrupted"
+    assert [trial.number for trial in loop.unfinished] == [2]
+    assert sorted(study.told) == [0, 1]
+
+
+def test_keeps_the_weights_of_the_best_trials_only(tmp_path: Path) -> None:
+    def answer(trial: Trial, slot: int) -> list[Message]:
+        path = tmp_path / f"{trial.number}.npz"
+        path.touch()
+        return good(trial, slot, weights=str(path))
+
+    supervisor(ScriptedStudy(), ScriptedPool(answer), limits=Limits(6, keep_weights=2)).run()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["4.npz", "5.npz"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_handlers_are_given_back(number: int) -> None:
+    before = signal.getsignal(number)
+    supervisor(ScriptedStudy(), ScriptedPool(good)).run()
+    assert signal.getsignal(number) is before
