@@ -102,12 +102,11 @@ def _tiles(result: StudyResult, sd: float | None) -> str:
     if score is None:
         tiles.append(_tile("test set", "sealed", "opened by final-test, once"))
     else:
-        name = metric.removeprefix("val_")
-        name = name if name in score.metrics else next(iter(score.metrics), name)
+        name = words.tested_metric(result, score) or next(iter(score.metrics), metric)
         value = score.metrics.get(name, math.nan)
         ends = [words.score_text(name, end) for end in score.intervals.get(name, ())]
         note = f"95 %: {' to '.join(ends)}" if ends else f"{score.examples:,} examples"
-        tiles.append(_tile(f"test {name}", words.score_text(name, value), note, "lead"))
+        tiles.append(_tile(f"test {name.removeprefix('test_')}", words.score_text(name, value), note, "lead"))
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 

@@ -102,9 +102,7 @@ def score_lines(result: StudyResult, *, sd: float | None = None) -> list[str]:
 
 def gap_warning(result: StudyResult, score: TestScore, *, sd: float | None = None) -> str | None:
     """A sentence when best validation and test differ by more than two standard errors plus the winner's curse."""
-    objective = result.objective
-    names = (objective.metric.removeprefix("val_"), f"test_{objective.metric.removeprefix('val_')}")
-    metric = next((name for name in names if name in score.metrics), None)
+    metric = tested_metric(result, score)
     record = next((record for record in result.trials if record.trial.number == score.trial), None)
     if metric is None or metric not in score.intervals or record is None or record.value is None:
         return None
@@ -121,6 +119,12 @@ def gap_warning(result: StudyResult, score: TestScore, *, sd: float | None = Non
         f"differ by {difference_text(metric, gap)}, more than chance and the winner's curse explain "
         f"({difference_text(metric, allowed)}). Look at how the data was split."
     )
+
+
+def tested_metric(result: StudyResult, score: TestScore) -> str | None:
+    """Under which name the test score holds the objective, `accuracy` or `test_accuracy`; None when it does not."""
+    plain = result.objective.metric.removeprefix("val_")
+    return next((name for name in (plain, f"test_{plain}") if name in score.metrics), None)
 
 
 def score_text(metric: str, value: float) -> str:

@@ -101,6 +101,15 @@ def test_everything_that_a_person_wrote_is_shown_and_not_obeyed(result):
     assert json.loads(data)["data"][0]["name"] == HOSTILE
 
 
+def test_no_figure_can_end_its_element(result):
+    class Raw:
+        def to_json(self):
+            return json.dumps({"data": [{"name": "</script><script>alert(1)</script>"}], "layout": {}})
+
+    text = render(result, {"raw": Raw()}, made=MADE)
+    assert "</script><script>alert" not in text
+
+
 def test_it_tells_the_best_the_trials_and_the_facts(result):
     page = Page(render(result, description="A small study.", resolved="study: small", made=MADE))
     for words in (
@@ -125,6 +134,12 @@ def test_the_test_section_stands_in_for_the_seal(result):
     assert "sealed" not in page.text
     assert "test opened 2 times" in page.text
     assert ("p", {"class": "warning"}) in page.tags
+
+
+def test_the_tile_shows_the_objective_and_not_whatever_comes_first(result):
+    score = TestScore(2, {"test_loss": 0.31, "test_accuracy": 0.925}, {"test_accuracy": (0.9, 0.95)}, "Wilson", 400, 1)
+    text = Page(render(replace(result, test=score), made=MADE)).text
+    assert "test accuracy 92.5 % 95 %: 90.0 % to 95.0 %" in text
 
 
 def test_an_empty_study_and_one_of_failures_have_a_page(result):

@@ -78,6 +78,9 @@ class TestWinnersCurse:
         best = np.random.default_rng(0).normal(0, 2 / math.sqrt(300), size=(20000, 40)).max(axis=1)
         assert statistics.winners_curse(40, 300, sd=2.0) == pytest.approx(best.mean(), abs=2e-3)
 
+    def test_the_better_of_two_coins_is_right_three_times_in_four(self):
+        assert statistics.winners_curse(2, 1, accuracy=0.5) == pytest.approx(0.25)
+
     def test_one_candidate_is_not_cursed(self):
         assert statistics.winners_curse(1, 100, accuracy=0.5) == 0.0
         assert statistics.winners_curse(0, 100, sd=1.0) == 0.0

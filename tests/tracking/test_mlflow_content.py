@@ -169,6 +169,14 @@ class TestStudies:
         assert [step.run for step in ends] == [run_uid(study.start.uid, 0), content.parent]
         assert list(content.abandoned())[:-1] == []
 
+    def test_a_study_that_was_finished_is_not_interrupted(self, study):
+        content = Content(study.start)
+        for number in range(4):
+            list(content.trial_started(study.trials[number], 1.0))
+            list(content.trial_finished(study.records[number]))
+        list(content.study_finished(study.result, {}))
+        assert list(content.abandoned()) == []
+
     def test_looking_at_a_finished_study_does_not_interrupt_it(self, study):
         content = Content(study.start)
         list(content.study_started())
