@@ -54,11 +54,12 @@ class Layers:
         )
 
     def output(self, units: int) -> keras.layers.Layer:
-        """The last layer: no activation, small first outputs whatever the initializer of the others."""
+        """The last layer: no activation, small first outputs, in float32 whatever the precision of the others."""
         return keras.layers.Dense(
             units,
             kernel_initializer=self.weights("output", "glorot_uniform"),
             kernel_regularizer=self.penalty(),
+            dtype="float32",
             name="output",
         )
 

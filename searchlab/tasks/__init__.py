@@ -63,7 +63,10 @@ class Encoding(Protocol):
         """JSON values from which `Task.restore` makes an equal encoding."""
 
     def front(self) -> list[keras.layers.Layer]:
-        """Layers that do to raw inputs what `encode` does to `x`, for the exported model; may be empty."""
+        """Layers that do to raw inputs what `encode` does to `x`, for the exported model; may be empty.
+
+        Where raw inputs are shaped or typed unlike encoded ones, the first layer is a functional model, which says how.
+        """
 
     def back(self) -> list[keras.layers.Layer]:
         """Layers that turn model outputs into probabilities or unscaled values, for the exported model."""

@@ -6,8 +6,8 @@ import numpy as np
 
 from searchlab.data import Array
 from searchlab.tasks import Arrays, Task
-from searchlab.tasks._inputs import Series
 from searchlab.tasks._regression import Regression, RegressionEncoding, mean_of_targets
+from searchlab.tasks._series import Series
 
 
 def last_value(encoding: RegressionEncoding, train: Arrays, x: Array) -> Array:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from searchlab.tasks import Task
 from searchlab.tasks._classification import Classification
-from searchlab.tasks._inputs import Rows, Series
+from searchlab.tasks._pictures import Rows
+from searchlab.tasks._series import Series
 from searchlab.tasks._tokens import Tokens
 
 TASK: Task = Classification({"series": Series, "tokens": Tokens, "images": Rows})

@@ -191,6 +191,15 @@ class TestEveryTask:
         found = keras.ops.convert_to_numpy(restored(examples.x))
         np.testing.assert_allclose(found, encoding.encode(examples).x, rtol=1e-4, atol=1e-5)
 
+    def test_front_tells_the_shape_of_raw_inputs(self, name, kind):
+        """They are shaped as encoded ones, or the first layer is a functional model with an input of its own."""
+        collection = collection_of(name, kind)
+        collection = replace(collection, examples=replace(collection.examples, categories=None))
+        encoding = TASKS.get(name).fit(collection, collection.examples)
+        first = encoding.front()[0]
+        found = first.input_shape[1:] if isinstance(first, keras.Model) else encoding.problem.input_shape
+        assert found == collection.examples.x.shape[1:]
+
     def test_back_does_what_decode_does_in_a_file_that_needs_no_searchlab(self, name, kind, tmp_path):
         encoding, _ = fitted(name, kind)
         outputs = np.random.default_rng(4).normal(size=(N, encoding.problem.units)).astype(np.float32)

@@ -33,3 +33,13 @@ def test_a_deeper_model_starts_with_the_same_first_layers():
     problem = Problem("vector", (5,), 2)
     shallow, deep = (MLP.build(problem, MLP.Options(depth=depth), seed=0).get_weights() for depth in (1, 2))
     assert (shallow[0] == deep[0]).all()
+
+
+def test_outputs_are_float32_whatever_the_precision_of_the_layers():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = MLP.build(Problem("vector", (5,), 2), MLP.Options(depth=1), seed=0)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.get_layer("dense_1").compute_dtype == "bfloat16"
+    assert model.output.dtype == "float32"

@@ -29,6 +29,8 @@ def test_warmup_rises_in_a_straight_line_and_joins_the_cosine_at_its_top():
 def test_step_cuts_after_each_share_of_the_run_and_keeps_between():
     rates = [float(factors("step", epoch=e, epochs=6, every=1 / 3, factor=0.1)[0]) for e in range(1, 7)]
     assert rates == pytest.approx([1.0, 1.0, 0.1, 0.1, 0.01, 0.01])
+    fourth = factors("step", epoch=4, epochs=10, every=0.1, factor=0.5)[0]
+    assert fourth == pytest.approx(0.125)  # 0.3 / 0.1 is less than 3 in floating point
 
 
 def test_plateau_cuts_after_patience_epochs_without_improvement_down_to_its_minimum():

@@ -5,7 +5,8 @@ import pytest
 
 from searchlab.data import Collection, Examples
 from searchlab.errors import DataError
-from searchlab.tasks._inputs import Pictures, Rows, Series
+from searchlab.tasks._pictures import Pictures, Rows
+from searchlab.tasks._series import Series
 from searchlab.tasks._table import MOST_WORDS, Table
 from searchlab.tasks._tokens import Tokens
 

@@ -1,0 +1,91 @@
+"""Images, as images or as sequences of their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from searchlab.data import Array, Collection, Examples
+from searchlab.lazy import lazy
+from searchlab.tasks._inputs import like, numbers
+from searchlab.tasks._scaling import Scaling
+
+if TYPE_CHECKING:
+    import keras
+else:
+    keras = lazy("keras")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images, standardized for each channel."""
+
+    shape: tuple[int, ...]
+    scaling: Scaling
+    kind: str = "image"
+    vocabulary_size: int | None = None
+
+    @classmethod
+    def fit(cls, collection: Collection, train: Examples) -> Pictures:
+        """Mean and deviation of each channel of the training images."""
+        x = numbers(train.x, "images", "(n, height, width, channels)", dimensions=4)
+        return cls(x.shape[1:], Scaling.fit(x))
+
+    def encode(self, examples: Examples) -> Array:
+        """(n, height, width, channels) float32."""
+        return self.scaling.apply(like(examples.x, self.shape, "images"))
+
+    def front(self) -> list[keras.layers.Layer]:
+        """One `Rescaling`."""
+        return [keras.layers.Rescaling(*self.scaling.factor_and_offset, name="standardize")]
+
+    def to_json(self) -> dict[str, Any]:
+        """Shape and scaling."""
+        return {"shape": list(self.shape), "scaling": self.scaling.to_json()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Pictures:
+        """From `to_json`."""
+        return cls(tuple(content["shape"]), Scaling.from_json(content["scaling"]))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Images as sequences: time runs from the top row to the bottom."""
+
+    pictures: Pictures
+    kind: str = "sequence"
+    vocabulary_size: int | None = None
+
+    @classmethod
+    def fit(cls, collection: Collection, train: Examples) -> Rows:
+        """As for images."""
+        return cls(Pictures.fit(collection, train))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(height, width * channels)."""
+        height, width, channels = self.pictures.shape
+        return (height, width * channels)
+
+    def encode(self, examples: Examples) -> Array:
+        """(n, height, width * channels) float32."""
+        return self.pictures.encode(examples).reshape(len(examples), *self.shape)
+
+    def front(self) -> list[keras.layers.Layer]:
+        """One model, which knows the shape of raw images: `Rescaling`, then `Reshape`."""
+        raw = keras.Input(self.pictures.shape, name="raw_images")
+        (standardize,) = self.pictures.front()
+        return [
+            keras.Model(raw, keras.layers.Reshape(self.shape, name="rows")(standardize(raw)), name="images_to_rows")
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """As for images."""
+        return self.pictures.to_json()
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Rows:
+        """From `to_json`."""
+        return cls(Pictures.from_json(content))
