@@ -30,8 +30,6 @@ def validate(node: Node, model: type[M], *, what: str) -> M:
     """
     if isinstance(node, ScalarNode) and node.value is None:
         node = MapNode({}, {}, node.mark)
-    if not isinstance(node, MapNode):
-        raise SpecErrors([SpecError(f"{what} must be a mapping of names to values, not {describe(node)}.", node.mark)])
     try:
         return model.model_validate_json(json.dumps(plain(node)), strict=True)
     except pydantic.ValidationError as error:

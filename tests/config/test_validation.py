@@ -106,9 +106,9 @@ def test_all_faults_come_together() -> None:
     assert len(faults("depth: 0\ndropout: 2\npooling: x\ndpeth: 1\njit: 3")) == 6
 
 
-@pytest.mark.parametrize("text", ["[1]", "x", "3"])
-def test_what_is_no_mapping_is_refused(text: str) -> None:
-    assert "section must be a mapping" in faults(text)[0]
+@pytest.mark.parametrize(("text", "found"), [("[1]", "a list"), ("x", "'x'"), ("3", "3")])
+def test_what_is_no_mapping_is_refused(text: str, found: str) -> None:
+    assert faults(text) == [f"f:1:1: section must be a mapping, not {found}."]
 
 
 def test_a_good_section_becomes_the_model() -> None:

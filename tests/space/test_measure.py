@@ -99,19 +99,29 @@ def test_nothing_marked_means_no_guess() -> None:
 def test_a_guess_takes_defaults_and_middles() -> None:
     space = space_of(
         "model: cnn\n"
-        "task: {a: {low: 1e-5, high: 1e-1, log: true}, b: {low: 1, high: 9}, c: [x, y], d: {low: 0.0, high: 1.0}}\n"
+        "task: {a: {low: 1e-5, high: 1e-1, log: true}, b: {low: 1, high: 9}, c: [x, y], d: {low: 0.0, high: 1.0}, "
+        "g: {low: 1, high: 100, log: true}}\n"
         "training: {e: {choices: [1, 2], default: 2}, f: {low: 0.0, high: 0.5, step: 0.1}}"
     )
     (guess,) = first_guesses(space)
     assert guess.values == pytest.approx(
-        {"model": "cnn", "task.a": 1e-3, "task.b": 5, "task.c": "x", "task.d": 0.5, "training.e": 2, "training.f": 0.2}
+        {
+            "model": "cnn",
+            "task.a": 1e-3,
+            "task.b": 5,
+            "task.c": "x",
+            "task.d": 0.5,
+            "task.g": 10,
+            "training.e": 2,
+            "training.f": 0.2,
+        }
     )
     assert contains(space, guess)
 
 
 def test_every_branch_with_defaults_is_guessed_once() -> None:
     space = space_of(
-        "model: {cnn: {a: {choices: [1, 2], default: 2}}, mlp: {a: [1, 2]}, rnn: {a: {choices: [1, 2], default: 1}}}\n"
+        "model: {mlp: {a: [1, 2]}, cnn: {a: {choices: [1, 2], default: 2}}, rnn: {a: {choices: [1, 2], default: 1}}}\n"
         "optimizer: {adam: {r: {low: 0.0, high: 1.0, default: 0.1}}, sgd: , default: sgd}\n"
     )
     picks = [(guess.values["model"], guess.values["optimizer"]) for guess in first_guesses(space)]
