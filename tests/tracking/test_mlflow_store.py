@@ -89,12 +89,15 @@ class TestWhatIsWritten:
         session = told(study, home)
         session.study_finished(study.result)
         session.close(60)
+        run = id_of(home, runs(study, home)[0])
+        ended = client(home).get_run(run).info.end_time
         later = MLFLOW.open(None, experiment="small", home=home)
         later.study_started(study.start)
         score = TestScore(3, {"accuracy": 0.8}, {"accuracy": (0.6, 0.9)}, "Wilson", 20, 1)
         later.test_scored(score)
         later.study_finished(replace(study.result, test=score))
         assert later.close(60).is_complete
+        assert client(home).get_run(run).info.end_time == ended  # the search ended then, not now
         parent = runs(study, home)[0]
         assert parent.metrics["test_accuracy"] == [(1, 0.8)]
         assert len(parent.metrics["objective"]) == 1
@@ -160,10 +163,19 @@ class TestRefusals:
         assert [step for step, _ in refused] == [steps[0], steps[2], steps[3]]
         assert runs(study, home)[1].params["new"] == "1"
 
-    def test_more_than_one_batch_of_everything_arrives(self, study, home):
+    def test_more_than_one_batch_of_everything_arrives(self, study, home, monkeypatch):
         told(study, home, until=1).close(60)
         store = Store(places.resolve(None, home), experiment="small", home=home)
-        run = runs(study, home)[2 - 1].uid
+        run = runs(study, home)[1].uid
+        log_batch = store.client.log_batch
+
+        def strict(run, metrics=(), params=(), tags=()):  # as a server is, and a database is not
+            assert len(metrics) <= 1000
+            assert len(params) <= 100
+            assert len(tags) <= 100
+            log_batch(run, metrics, params, tags)
+
+        monkeypatch.setattr(store.client, "log_batch", strict)
         steps = [Step("metrics", run, 1.0, {"step": step, "values": {"many": float(step)}}) for step in range(2100)]
         steps += [Step("params", run, 1.0, {"values": {f"p{n}": "1" for n in range(230)}})]
         assert store.write(steps) == []
