@@ -1,0 +1,106 @@
+"""A child: loads once, serves job after job, and knows nothing but the search data."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from searchlab.data.prepare import load_search, prepare
+from searchlab.executors import EXECUTORS, Death, Message, Pool, Slot
+from searchlab.records import Cohort, Epoch, TrialResult
+from searchlab.runner.messages import ENTRY, Idle, Job, Ready, Setup, Verdict
+from searchlab.tasks import TASKS
+
+sys.path.append(str(Path(__file__).parents[1] / "training"))
+
+import tiny_problem as tiny
+
+
+def setup_for(store: Path, *, prunes: bool, **changes: Any) -> Setup:
+    """Prepared digits and what a child is told about them."""
+    collection, _ = tiny.digits()
+    prepared = prepare(collection, rule="stratified", validation=0.1, test=0.7, seed=0, store=store)
+    found, splits = load_search(Path(prepared.folder))
+    encoding = TASKS.get("image_classification").fit(found, splits.train)
+    plan = tiny.plan(weights_folder=str(store / "weights"), **changes)
+    return Setup(data=prepared.folder, encoding=encoding.to_json(), plan=plan, engine="fit", prunes=prunes)
+
+
+@pytest.fixture
+def pools() -> Iterator[list[Pool]]:
+    """Pools to be closed at the end."""
+    opened: list[Pool] = []
+    yield opened
+    for pool in opened:
+        pool.close()
+
+
+def start(pools: list[Pool], executor: str, setup: Setup, folder: Path) -> Pool:
+    pool = EXECUTORS.get(executor).open([Slot(0)], entry=ENTRY, setup=setup, log_folder=str(folder / "logs"))
+    pools.append(pool)
+    return pool
+
+
+def hear(pool: Pool, count: int = 1) -> list[Any]:
+    """The next `count` things that the child says."""
+    heard: list[Any] = []
+    for _ in range(180):
+        for item in pool.wait(1.0):
+            assert isinstance(item, Message), item
+            heard.append(item.content)
+        if len(heard) >= count:
+            break
+    assert len(heard) == count, heard
+    return heard
+
+
+@pytest.mark.slow
+def test_a_process_serves_job_after_job_and_waits_for_verdicts(tmp_path: Path, pools: list[Pool]) -> None:
+    pool = start(pools, "local", setup_for(tmp_path, prunes=True), tmp_path)
+    (ready,) = hear(pool)
+    assert isinstance(ready, Ready)
+    assert ready.backend in ("tensorflow", "jax", "torch") and ready.devices
+    assert {"python", "searchlab", "keras", "numpy", ready.backend} <= set(ready.versions)
+    for number in (0, 1):
+        pool.send(0, Job(Cohort((tiny.trial(number),))))
+        (epoch,) = hear(pool)
+        assert isinstance(epoch, Epoch) and (epoch.trial, epoch.epoch) == (number, 1)
+        assert pool.wait(0.3) == []  # it waits to be judged
+        pool.send(0, Verdict(stop=number == 0))
+        if number == 1:
+            assert isinstance(hear(pool)[0], Epoch)
+            pool.send(0, Verdict(stop=False))
+        result, idle = hear(pool, 2)
+        assert isinstance(result, TrialResult)
+        assert result.state == ("pruned" if number == 0 else "complete")
+        assert idle == Idle()
+    assert (tmp_path / "weights" / "trial-0001.weights.npz").exists()
+
+
+def test_without_pruning_nobody_waits(tmp_path: Path, pools: list[Pool]) -> None:
+    pool = start(pools, "inline", setup_for(tmp_path, prunes=False, epochs=1), tmp_path)
+    hear(pool)
+    pool.send(0, Job(Cohort((tiny.trial(0), tiny.trial(1)))))
+    assert [type(content) for content in hear(pool, 5)] == [Epoch, TrialResult, Epoch, TrialResult, Idle]
+
+
+def test_the_end_of_the_channel_is_the_child_s_own_end(tmp_path: Path, pools: list[Pool]) -> None:
+    pool = start(pools, "inline", setup_for(tmp_path, prunes=True), tmp_path)
+    hear(pool)
+    pool.close()  # waits for it
+
+
+def test_data_that_cannot_be_loaded_is_a_death_that_says_so(tmp_path: Path, pools: list[Pool]) -> None:
+    setup = setup_for(tmp_path, prunes=True)
+    setup["data"] = str(tmp_path / "elsewhere")
+    pool = start(pools, "inline", setup, tmp_path)
+    (death,) = pool.wait(20.0)
+    assert isinstance(death, Death) and "elsewhere" in death.log_tail and "DataError" in death.reason
+
+
+def test_a_setup_cannot_name_the_sealed_test() -> None:
+    assert set(Setup.__annotations__) == {"data", "encoding", "plan", "engine", "prunes"}

@@ -1,0 +1,66 @@
+"""What is special about the reference engine: it must hold its memory, its threads and Keras's global state."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+import tiny_problem as tiny
+
+from searchlab.records import Cohort, Epoch
+from searchlab.training import ENGINES
+from searchlab.training.order import order
+
+
+def test_an_order_is_a_function_of_seed_and_epoch_alone() -> None:
+    first = order(5, 1, 100)
+    assert np.array_equal(first, order(5, 1, 100))
+    assert sorted(first.tolist()) == list(range(100))
+    assert not np.array_equal(first, order(5, 2, 100))
+    assert not np.array_equal(first, order(6, 1, 100))
+
+
+def test_a_cohort_that_is_given_up_leaves_no_thread() -> None:
+    before = threading.active_count()
+    progress = ENGINES.get("fit").train(Cohort((tiny.trial(0),)), tiny.plan(epochs=50), *tiny.problem())
+    assert isinstance(next(progress), Epoch)
+    progress.close()
+    assert threading.active_count() <= before
+
+
+def test_a_nan_in_validation_alone_fails_the_trial() -> None:
+    """A validation image of infinite brightness: training is sound, and its accuracy would look sound too."""
+    from searchlab.data import SearchSplits
+    from searchlab.tasks import Arrays
+
+    encoding, splits = tiny.problem()
+    x = splits.validation.x.copy()
+    x[0] = np.inf
+    poisoned = SearchSplits(splits.train, Arrays(x, splits.validation.y))
+    (result,) = ENGINES.get("fit").train(Cohort((tiny.trial(0),)), tiny.plan(), encoding, poisoned)
+    assert not isinstance(result, Epoch)
+    assert (result.state, result.reason, result.value) == ("failed", "diverged at epoch 1", None)
+
+
+def test_a_space_without_optimizer_and_schedule_means_adam_at_a_constant_rate() -> None:
+    from searchlab.records import Trial
+    from searchlab.space import Params
+
+    bare = Trial(0, Params({"model": "mlp", "model.mlp.width": 8}), 1)
+    epochs, results = tiny.train("fit", bare, under=tiny.plan(epochs=1))
+    assert results[0].state == "complete"
+    assert epochs[0][0].metrics["learning_rate"] == pytest.approx(0.001)
+
+
+def test_a_finished_trial_leaves_no_graph_behind() -> None:
+    """TensorFlow kept the graph of every trial, 6 MB of a small MLP each (see `recipe`)."""
+
+    def graphs() -> int:
+        gc.collect()
+        return sum(type(thing).__name__ in ("FuncGraph", "Functional") for thing in gc.get_objects())
+
+    before = graphs()
+    tiny.train("fit", tiny.trial(0), under=tiny.plan(epochs=1))
+    assert graphs() <= before
