@@ -156,7 +156,9 @@ class TestEveryTouchIsNoticed:
         seal.record_score({"test_accuracy": 0.5})
         seal.open(**CANDIDATE, reason="again")
 
-    @pytest.mark.parametrize("name", ["when", "who", "study", "trial", "reason", "metrics", "opening", "commit"])
+    @pytest.mark.parametrize(
+        "name", ["when", "who", "study", "trial", "reason", "metrics", "opening", "commit", "previous"]
+    )
     @pytest.mark.parametrize("line", [0, 1, 2])
     def test_an_edited_value(self, sealed, ledger, name, line):
         entries = lines(ledger)
