@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -40,8 +39,14 @@ def obey(channel: Channel, setup: Mapping[str, Any]) -> None:
             while time.monotonic() < until:
                 sum(range(1000))
         if order == "have a child":
-            grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False)
-            channel.send(("pid", grandchild.pid))
+            grandchild = os.fork()  # which holds our end of the channel too
+            if grandchild == 0:
+                time.sleep(60)
+                os._exit(0)
+            channel.send(("pid", grandchild))
+        if order == "hold the interpreter":
+            channel.send("working")
+            ctypes.PyDLL(None).sleep(60)  # native code that lets no other thread of ours run
 
 
 def unreadable(channel: Channel, setup: Mapping[str, Any]) -> None:
@@ -61,7 +66,7 @@ def _prick(home: int) -> str:
     return "soft"
 
 
-def supervise(folder: str, report: str) -> None:
+def supervise(folder: str, report: str, order: str) -> None:
     """A supervisor with two busy children that never ends by itself; writes their process numbers to `report`."""
     from pathlib import Path
 
@@ -78,7 +83,7 @@ def supervise(folder: str, report: str) -> None:
                 busy += 1
             elif isinstance(item, Message):
                 numbers.append(str(item.content[1]))
-                pool.send(item.slot, "work")
+                pool.send(item.slot, order)
     Path(report + ".part").write_text(" ".join(numbers), encoding="ascii")
     Path(report + ".part").rename(report)
     time.sleep(60)

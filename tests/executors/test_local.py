@@ -106,10 +106,21 @@ def test_a_message_that_cannot_be_read_is_a_death_with_a_reason(tmp_path: Path) 
     assert isinstance(death, Death) and "RuntimeError: ouch" in death.reason
 
 
-@pytest.mark.parametrize("thread", ["main", "other"])
-def test_children_end_with_their_supervisor_even_in_the_middle_of_work(tmp_path: Path, thread: str) -> None:
+@pytest.mark.parametrize(
+    ("thread", "order"),
+    [
+        ("main", "work"),
+        ("other", "work"),
+        pytest.param(
+            "main",
+            "hold the interpreter",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="needs the kernel of Linux"),
+        ),
+    ],
+)
+def test_children_end_with_their_supervisor_even_in_the_middle_of_work(tmp_path: Path, thread: str, order: str) -> None:
     report = tmp_path / "report"
-    call = f"child_entries.supervise({str(tmp_path)!r}, {str(report)!r})"
+    call = f"child_entries.supervise({str(tmp_path)!r}, {str(report)!r}, {order!r})"
     if thread == "other":  # then the kernel's own signal is not used, and the channel must do
         call = f"import threading; t = threading.Thread(target=lambda: {call}); t.start(); t.join()"
     script = f"import sys; sys.path.append({HERE!r}); import child_entries; {call}"
