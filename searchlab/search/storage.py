@@ -113,8 +113,7 @@ def no_experimental_warnings() -> Iterator[None]:
 
 
 def _connect(place: URL) -> optuna.storages.RDBStorage:
-    # Optuna runs str.format over its URL.
-    url = place.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
+    url = place.render_as_string(hide_password=False)  # quotes braces, which Optuna would fill by str.format
     timeout = {"timeout": BUSY_TIMEOUT} if is_sqlite(place) else {"connect_timeout": 10}
     storage = optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True, "connect_args": timeout})
     if is_sqlite(place):

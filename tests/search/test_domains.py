@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from typing import Any
 
 import optuna
 import pytest
 
+from searchlab.records import TrialResult
 from searchlab.search import counting, encoding
 from searchlab.search.domains import at, distribution, heard, some, told, unit_of
 from searchlab.space import Choice, Condition, Domain, Fixed, Float, Int, Parameter, Space
@@ -122,6 +124,13 @@ class TestCounting:
 
 
 class TestEncoding:
+    def test_numbers_that_json_lacks_survive_it(self) -> None:
+        result = TrialResult(3, "failed", math.nan, metrics={"val_loss": math.inf, "loss": 0.5})
+        text = json.dumps(encoding.result_to_json(result), allow_nan=False)
+        again = encoding.result_from_json(json.loads(text))
+        assert again.metrics == result.metrics
+        assert again.value is not None and math.isnan(again.value)
+
     def test_a_space_survives_json(self) -> None:
         space = Space((*SPACE.parameters, *(Parameter(f"x{n}", domain) for n, domain in enumerate(DOMAINS))))
         again = encoding.space_from_json(json.loads(json.dumps(encoding.space_to_json(space))))

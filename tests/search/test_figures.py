@@ -105,7 +105,7 @@ def test_png_pictures_of_every_study(states: list[State]) -> None:
     for picture in found.values():
         assert picture.startswith(b"\x89PNG")
         width, height = struct.unpack(">II", picture[16:24])
-        assert 500 < width < 2500 and 300 < height < 900
+        assert 500 < width < 2500 and 300 < height < 700
     if len(states) == len(MANY):
         assert set(found) == {"history", "parallel_coordinate", "importances", "slice", "intermediate_values"}
 

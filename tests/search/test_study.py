@@ -172,6 +172,7 @@ class TestResume:
         assert again == replace(lost, attempt=2)
         assert study.ask().number == 2
 
+    @pytest.mark.filterwarnings("error")
     def test_does_not_judge_epochs_that_an_earlier_attempt_passed(self, create: Callable[..., Study]) -> None:
         before = create()
         lost = before.ask()
@@ -223,7 +224,8 @@ class TestReaders:
     def test_rebuild_everything_from_the_storage(self, create: Callable[..., Study], url: str) -> None:
         guess = Params({"optimizer": "sgd", "optimizer.sgd.momentum": 0.5, "model.mlp.units": 8})
         made = create(first_guesses=[guess])
-        made.remember(experiment="17", git="def")
+        made.remember(experiment="16", git="def")
+        made.remember(experiment="17")
         read = Study.open(url, "digits")
         assert read.definition == made.definition
         assert read.space.digest() == SPACE.digest()

@@ -30,15 +30,11 @@ class Hyperband:
 
     def make(self, options: Options, *, epochs: int) -> optuna.pruners.BasePruner:
         """The pruner."""
-        pruner = optuna.pruners.HyperbandPruner(
+        return optuna.pruners.HyperbandPruner(
             min_resource=min(options.min_epochs, epochs),
             max_resource=epochs,
             reduction_factor=options.reduction_factor,
         )
-        # It would set up its paces at its first judgement, and give trials asked for before that the first pace:
-        # a resumed study would then suggest other configurations than one that was not stopped.
-        pruner._try_initialization(None)
-        return pruner
 
 
 PRUNER = Hyperband()
