@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 
+import keras
 import numpy as np
 import pytest
 import tiny_problem as tiny
@@ -12,6 +13,7 @@ import tiny_problem as tiny
 from searchlab.records import Cohort, Epoch
 from searchlab.training import ENGINES
 from searchlab.training.order import order
+from searchlab.training.recipe import Recipe, precision
 
 
 def test_an_order_is_a_function_of_seed_and_epoch_alone() -> None:
@@ -20,6 +22,23 @@ def test_an_order_is_a_function_of_seed_and_epoch_alone() -> None:
     assert sorted(first.tolist()) == list(range(100))
     assert not np.array_equal(first, order(5, 2, 100))
     assert not np.array_equal(first, order(6, 1, 100))
+
+
+def test_layers_without_a_seed_of_their_own_draw_from_the_trial_s() -> None:
+    encoding, _ = tiny.problem()
+
+    def draw(seed: int) -> float:
+        Recipe.of(tiny.trial(seed=seed), tiny.plan(), encoding).model()
+        return float(keras.random.uniform(()))
+
+    assert draw(1) == draw(1) != draw(2)
+
+
+def test_a_precision_ends_with_its_block_whatever_happens() -> None:
+    with pytest.raises(ValueError, match="inside"), precision("mixed_bfloat16"):
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+        raise ValueError("inside")
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_a_cohort_that_is_given_up_leaves_no_thread() -> None:

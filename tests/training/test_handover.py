@@ -47,12 +47,14 @@ def test_an_error_is_raised_where_the_generator_is_used() -> None:
 
 def test_a_closed_generator_leaves_no_thread_and_the_function_cleans_up() -> None:
     cleaned = threading.Event()
+    taken_for_an_error = threading.Event()
 
     def work(report: Callable[[int], bool]) -> str:
         try:
             return count(report)
         except Exception:
-            return "an error handler took the end for an error"
+            taken_for_an_error.set()
+            raise
         finally:
             cleaned.set()
 
@@ -60,5 +62,5 @@ def test_a_closed_generator_leaves_no_thread_and_the_function_cleans_up() -> Non
     progress = handover(work)
     next(progress)
     progress.close()
-    assert cleaned.is_set()
+    assert cleaned.is_set() and not taken_for_an_error.is_set()
     assert threading.active_count() == before
