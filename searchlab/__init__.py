@@ -1,9 +1,6 @@
 """searchlab: find the best Keras network your data and budget allow, and an honest test score for it.
 
-    import searchlab
-
-    result = searchlab.load("studies/digits_cnn.yaml", "search.trials=10").run()
-    result.best, result.trials, result.model()
+`result = searchlab.load("digits_cnn", "search.trials=10").run()`, then `result.best`, `result.trials`, `result.model()`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A first look at somebody's data, for `searchlab init`: which source reads it, with which options, what it could be for.
+"""A first look at somebody's data, for `searchlab init`: which source reads it, how, and what it could be for.
 
 A guess that a person reads and corrects; the source itself checks everything.
 """

@@ -62,6 +62,7 @@ def final_test(
     write_report(result, open_study(name, home, storage).space, home.study(name).report)
     with session_of(stored_spec(name, home, storage), home, result.objective, result.facts) as session:
         session.test_scored(score)
+        session.study_finished(result)  # so that the description no longer says "sealed"
     return FinalTest(score, tuple(score_lines(result, sd=result.facts.get("objective_sd"))))
 
 

@@ -23,7 +23,7 @@ from searchlab.runner.messages import ENTRY, Setup
 from searchlab.runner.outcome import attachments, result_of, write_report
 from searchlab.runner.slots import slots
 from searchlab.runner.supervisor import Ending, Limits, Supervisor
-from searchlab.runner.tracked import session_of
+from searchlab.runner.tracked import PATIENCE, session_of
 from searchlab.runner.watch import Opening, Watcher
 from searchlab.search.study import Study
 from searchlab.space import Pick
@@ -175,7 +175,7 @@ def _conclude(
         ending=ending,
         pause_reason=reason,
         lines=tuple(study_lines(result, sd=result.facts.get("objective_sd"))),
-        view=session.view_url(),
+        view=session.view_url(PATIENCE),
         report=report,
         champion=champion,
     )

@@ -109,11 +109,13 @@ class Supervisor:
                 if self._stop or self.pause_reason:
                     ending = "interrupted" if self._stop else "paused"
                     break
-                if not out_of_time:
+                if self._idle and not out_of_time:
                     self._hand_out()
-                if not self._running and (out_of_time or self.study.remaining(self.limits.budget) <= 0):
-                    ending = "out of time" if self.study.remaining(self.limits.budget) > 0 else "done"
-                    break
+                if not self._running and (out_of_time or self._idle):
+                    left = self.study.remaining(self.limits.budget)
+                    if out_of_time or left <= 0:
+                        ending = "out of time" if left > 0 else "done"
+                        break
                 for item in self.pool.wait(0.25):
                     self._take(item)
                 self.watcher.tick()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,11 @@ from searchlab.runner.home import Home
 from searchlab.space import Float, Int, label
 from searchlab.spec import StudySpec
 from searchlab.tracking import TRACKERS, DataFacts, Session, StudyStart
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 30.0
+"""Seconds that the end of a run waits for a slow tracking store; what is undelivered then is kept in a file."""
 
 
 @contextmanager
@@ -23,7 +29,9 @@ def session_of(spec: StudySpec, home: Home, objective: Objective, facts: Mapping
         session.study_started(start_of(spec, objective, facts))
         yield session
     finally:
-        session.close()
+        delivery = session.close(PATIENCE)
+        if not delivery.is_complete:
+            log.warning("%s", delivery)
 
 
 def start_of(spec: StudySpec, objective: Objective, facts: Mapping[str, Any]) -> StudyStart:
