@@ -1,6 +1,6 @@
 """searchlab: find the best Keras network your data and budget allow, and an honest test score for it.
 
-`result = searchlab.load("digits_cnn", "search.trials=10").run()`, then `result.best`, `result.trials`, `result.model()`.
+`result = searchlab.load("digits_cnn", "search.trials=9").run()`, then `result.best`, `.trials`, `.model()`.
 """
 
 from __future__ import annotations
