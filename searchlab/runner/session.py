@@ -19,6 +19,7 @@ from searchlab.reports.words import study_lines
 from searchlab.runner.champion import candidate, deviation
 from searchlab.runner.home import Home
 from searchlab.runner.lab import Lab, assemble, facts_of, keep
+from searchlab.runner.lock import only_one
 from searchlab.runner.messages import ENTRY, Setup
 from searchlab.runner.outcome import attachments, result_of, write_report
 from searchlab.runner.slots import slots
@@ -71,10 +72,11 @@ def run(spec: StudySpec, home: Home, watcher: Watcher) -> Outcome:
         ServiceError: The storage cannot be reached.
     """
     lab = assemble(spec, home, watcher)
-    study = _create(lab)
-    with session_of(spec, home, study.objective, study.facts) as session:
-        ending, reason = _supervise(lab, study, session, watcher)
-        return _conclude(lab, study, ending, reason, session, watcher)
+    with only_one(lab.folder.folder, spec.name):
+        study = _create(lab)
+        with session_of(spec, home, study.objective, study.facts) as session:
+            ending, reason = _supervise(lab, study, session, watcher)
+            return _conclude(lab, study, ending, reason, session, watcher)
 
 
 def _create(lab: Lab) -> Study:
@@ -141,7 +143,7 @@ def _supervise(lab: Lab, study: Study, session: Session, watcher: Watcher) -> tu
     finally:
         watcher.closed()
         pool.close()
-        study.requeue_stale()
+        study.requeue_stale(lost=False)
     return ending, supervisor.pause_reason
 
 

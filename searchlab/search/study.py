@@ -245,21 +245,24 @@ class Study:
         """How many trials may still be asked for: those that have ended or are running count, however they ended."""
         return max(0, budget - sum(1 for frozen in self._trials() if frozen.state != TrialState.WAITING))
 
-    def requeue_stale(self) -> tuple[int, ...]:
+    def requeue_stale(self, *, lost: bool = True) -> tuple[int, ...]:
         """Have every running trial wait for another attempt; the numbers of those that will get one.
 
         For the only supervisor of this study, before it asks for the first time: what runs then was left by a
-        supervisor that died.  After MAX_ATTEMPTS a trial is failed as lost.
+        supervisor that died, and after MAX_ATTEMPTS such losses a trial is failed.  `lost=False` is for a supervisor
+        that leaves on request: what it gives back is not held against the trial.
         """
         queued = []
         for frozen in self._trials():
             if frozen.state != TrialState.RUNNING:
                 continue
-            if _attempt(frozen) >= MAX_ATTEMPTS:
+            losses = int(frozen.user_attrs.get("losses", 0)) + lost
+            if losses >= MAX_ATTEMPTS:
                 reason = f"lost in {MAX_ATTEMPTS} attempts: each time its supervisor died"
                 self.tell(TrialResult(frozen.number, "failed", None, reason=reason))
                 continue
             with _answering(self.url):
+                self._storage.set_trial_user_attr(frozen._trial_id, "losses", losses)
                 self._storage.set_trial_user_attr(frozen._trial_id, "attempt", _attempt(frozen) + 1)
                 self._storage.set_trial_state_values(frozen._trial_id, TrialState.WAITING)
             queued.append(frozen.number)

@@ -1,0 +1,39 @@
+"""One supervisor for each study and home: a second one would take the first one's running trials for lost.
+
+Several supervisors on one study need leases in the storage; until those are there, this lock says no in time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from searchlab.errors import StudyConflict
+
+
+@contextlib.contextmanager
+def only_one(folder: Path, study: str) -> Iterator[None]:
+    """Hold the study's folder for this process; the system lets go of it when the process ends, however it ends.
+
+    Raises:
+        StudyConflict: Another process holds it; the message has its number.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(handle, 20).decode(errors="replace").strip() or "unknown"
+            raise StudyConflict(
+                f"study {study!r} is being run by process {holder}; wait for it, or give this one another name "
+                "with --set study=NAME"
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
