@@ -16,7 +16,7 @@ ui: $(READY)  ## Open the MLflow pages of the embedded store.
 	$(BIN)/searchlab ui
 
 test: $(READY)  ## Every test, on all cores.
-	$(BIN)/python -m pytest -q -n auto --dist worksteal
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 lint: $(READY)  ## ruff and mypy --strict.
 	$(BIN)/ruff check .

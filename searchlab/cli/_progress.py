@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -60,7 +61,6 @@ class Progress(AbstractContextManager["Progress"]):
         self._opening: Opening | None = None
         self._counts: Counter[str] = Counter()
         self._running: dict[int, tuple[Trial, Epoch | None]] = {}
-        self._recent: deque[Text] = deque(maxlen=6)
         self._best: TrialRecord | None = None
         self._epochs: deque[float] = deque(maxlen=400)
         self._started = time.monotonic()
@@ -118,10 +118,7 @@ class Progress(AbstractContextManager["Progress"]):
         if is_best:
             self._best = record
         line = self._line(record, is_best)
-        if self._plain:
-            self._console.print(line, soft_wrap=True)
-        else:
-            self._recent.append(line)
+        self._console.print(line, soft_wrap=self._plain)  # above the live part, where it stays
         self.tick()
 
     def tick(self) -> None:
@@ -168,13 +165,12 @@ class Progress(AbstractContextManager["Progress"]):
             ProgressBar(total=opening.budget, completed=finished, width=24),
             f"{finished}/{opening.budget}",
             Text(f"best {best}", style="bold"),
-            Text(
-                f"{self._counts['pruned']} pruned · {self._counts['failed']} failed · {speed:.1f} epochs/s · "
-                f"{clock(elapsed)} gone · {clock(left)} left",
-                style="dim",
-            ),
         )
-        rows: list[RenderableType] = [*self._recent, head]
+        counts = (
+            f"{self._counts['pruned']} pruned · {self._counts['failed']} failed · {speed:.1f} epochs/s · "
+            f"{clock(elapsed)} gone · {clock(left)} left"
+        )
+        rows: list[RenderableType] = [Rule(style="dim"), head, Text(counts, style="dim")]
         for number in sorted(self._running):
             trial, epoch = self._running[number]
             value = epoch.metrics.get(opening.objective.metric) if epoch else None

@@ -35,7 +35,10 @@ def drive(spec: StudySpec, *, final_test: bool, plain: bool) -> None:
 
 def _places(console: Console, outcome: Outcome) -> None:
     """Where to find what came out."""
-    for what, place in (("model", outcome.champion), ("report", outcome.report), ("MLflow", outcome.view)):
+    view = outcome.view
+    if view is not None and view.startswith("/"):  # the embedded store is shown by a command of ours
+        view = f"http://127.0.0.1:5000{view}   while this runs: searchlab ui"
+    for what, place in (("model", outcome.champion), ("report", outcome.report), ("MLflow", view)):
         if place is not None:
             console.print(Text.assemble((f"{what:8}", "dim"), str(place)), soft_wrap=True)
 

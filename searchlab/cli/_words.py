@@ -11,4 +11,4 @@ from rich.text import Text
 def say(console: Console, lines: Sequence[str]) -> None:
     """Print `lines`; no markup is read in them, so names from outside cannot colour or link anything."""
     for number, line in enumerate(lines):
-        console.print(Text(line, style="bold" if number == 0 else ""), soft_wrap=True)
+        console.print(Text(line, style="bold" if number == 0 else ""), soft_wrap=not console.is_terminal)

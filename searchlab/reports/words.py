@@ -59,7 +59,7 @@ def study_lines(result: StudyResult, *, sd: float | None = None) -> list[str]:
     epoch = f" after epoch {best.result.best_epoch}" if best.result and best.result.best_epoch else ""
     lines.append(f"Best {metric}: {score_text(metric, best.value)}, by trial {best.trial.number}{epoch}.")
     doubt = optimism(result, sd=sd)
-    if doubt is not None:
+    if doubt is not None and doubt.candidates > 1:
         word = "high" if result.objective.direction == "maximize" else "low"
         lines.append(
             f"As the best of {doubt.candidates}, it is expected to be up to {difference_text(metric, doubt.curse)} too "
