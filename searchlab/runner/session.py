@@ -113,7 +113,12 @@ def _supervise(lab: Lab, study: Study, session: Session, watcher: Watcher) -> tu
     wanted = study.remaining(spec.search.trials)
     if wanted == 0:
         return "done", None
-    places = slots(spec.execution.workers, spec.execution.threads, spec.execution.gpus)[:wanted]
+    places = slots(
+        spec.execution.workers,
+        spec.execution.threads,
+        spec.execution.gpus,
+        deterministic=spec.training.deterministic,
+    )[:wanted]
     watcher.stage(f"starting {len(places)} {'worker' if len(places) == 1 else 'workers'}")
     setup = Setup(
         data=str(lab.prepared.folder),

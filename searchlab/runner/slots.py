@@ -20,12 +20,15 @@ def slots(
     workers: int | Literal["auto"] = "auto",
     threads: int | Literal["auto"] = "auto",
     gpus: int | Literal["auto"] = "auto",
+    *,
+    deterministic: bool = True,
 ) -> tuple[Slot, ...]:
     """One slot for each child.
 
     `gpus` is how many to use ("auto": all that are visible).  `workers` "auto" is one for each GPU, or on a machine
     without one for each core as far as memory goes; more workers than GPUs share them in turn.  `threads` "auto"
-    divides the cores between the workers.
+    divides the cores between the workers.  `deterministic` asks GPU kernels for the same numbers every time; on a CPU
+    they are that anyway.
 
     Raises:
         DeviceMissing: More GPUs are asked for than are visible.
@@ -35,7 +38,9 @@ def slots(
     fitting = max(1, min(cores, devices.memory() // CHILD_MEMORY))
     count = (len(used) or fitting) if workers == "auto" else workers
     each = max(1, cores // count) if threads == "auto" else threads
-    return tuple(Slot(n, _environment(each, used[n % len(used)] if used else None)) for n in range(count))
+    return tuple(
+        Slot(n, _environment(each, used[n % len(used)] if used else None, deterministic)) for n in range(count)
+    )
 
 
 def _choose(wanted: int | Literal["auto"]) -> tuple[str, ...]:
@@ -54,9 +59,11 @@ def _choose(wanted: int | Literal["auto"]) -> tuple[str, ...]:
     return visible[:wanted]
 
 
-def _environment(threads: int, gpu: str | None) -> dict[str, str]:
+def _environment(threads: int, gpu: str | None, deterministic: bool) -> dict[str, str]:
     """What pins a child to its place, for every backend; KERAS_BACKEND is inherited as it is."""
+    same_numbers = {"TF_DETERMINISTIC_OPS": "1", "XLA_FLAGS": "--xla_gpu_deterministic_ops=true"}
     return {
+        **(same_numbers if deterministic and gpu is not None else {}),
         "CUDA_VISIBLE_DEVICES": "-1" if gpu is None else gpu,
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",

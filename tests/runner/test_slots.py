@@ -104,3 +104,10 @@ def test_the_driver_s_own_tool_is_asked(tmp_path: Path, monkeypatch: pytest.Monk
 def test_this_machine_has_something() -> None:
     assert devices.cores() >= 1
     assert devices.memory() > GIB // 4
+
+
+def test_gpu_kernels_are_asked_for_the_same_numbers_unless_told_otherwise(machine) -> None:
+    machine(8, 64, ("0",))
+    assert slots()[0].environment["TF_DETERMINISTIC_OPS"] == "1"
+    assert "TF_DETERMINISTIC_OPS" not in slots(deterministic=False)[0].environment
+    assert "TF_DETERMINISTIC_OPS" not in slots(gpus=0)[0].environment
