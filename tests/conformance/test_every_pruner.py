@@ -19,7 +19,7 @@ def study(pruner: str, direction: Direction = "minimize", sampler: str = "random
     definition = Definition(
         space,
         Objective("val_x", direction),
-        Pick(sampler, {"startup_trials": 2} if sampler == "tpe" else {}),
+        Pick(sampler, {"startup_trials": 2, "random_share": 0.0} if sampler == "tpe" else {}),
         Pick(pruner, {}),
         epochs,
         0,

@@ -26,7 +26,15 @@ TREE = Space(
 
 
 def study(sampler: str, space: Space = BOWL, seed: int = 0) -> Study:
-    definition = Definition(space, Objective("val_loss", "minimize"), Pick(sampler, {}), Pick("none", {}), 1, seed, {})
+    definition = Definition(
+        space,
+        Objective("val_loss", "minimize"),
+        Pick(sampler, {"random_share": 0.0} if sampler == "tpe" else {}),
+        Pick("none", {}),
+        1,
+        seed,
+        {},
+    )
     return Study("", "a study", optuna.create_study(study_name="a study"), definition)
 
 
@@ -53,7 +61,7 @@ def test_tpe_has_conditional_parameters_in_its_joint_density() -> None:
         one.tell(TrialResult(trial.number, "complete", number / 10))
     plugin = SAMPLERS.get("tpe")
     with no_experimental_warnings():
-        sampler = plugin.make(plugin.Options(), TREE, seed=0, number=14)
+        sampler = plugin.make(plugin.Options(random_share=0.0), TREE, seed=0, number=14)
     joint = sampler.infer_relative_search_space(one._study, one._study.trials[-1])
     assert set(joint) == set(TREE.names)
 
@@ -71,6 +79,13 @@ def test_tpe_keeps_away_from_what_is_running() -> None:
         suggestions.append(one.ask())
     assert suggestions[0].number == suggestions[1].number
     assert suggestions[0].params != suggestions[1].params
+
+
+def test_tpe_draws_its_share_at_random() -> None:
+    plugin = SAMPLERS.get("tpe")
+    with no_experimental_warnings():
+        made = [plugin.make(plugin.Options(random_share=0.25), BOWL, seed=0, number=number) for number in range(400)]
+    assert 70 <= sum(isinstance(sampler, optuna.samplers.RandomSampler) for sampler in made) <= 130
 
 
 def test_the_grid_says_once_why_not(caplog: pytest.LogCaptureFixture) -> None:
