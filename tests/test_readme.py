@@ -45,6 +45,7 @@ def test_make_knows_its_targets() -> None:
     assert "searchlab run studies/digits_cnn.yaml" in (ROOT / "Makefile").read_text()
 
 
+@pytest.mark.timeout(1800)
 def test_the_commands_run_in_their_order_and_then_the_python_block(tmp_path: Path) -> None:
     """In one folder, as a reader would type them; `make` and `pip` have tests of their own."""
     environment = {

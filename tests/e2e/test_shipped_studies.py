@@ -49,3 +49,5 @@ def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", pictures)
     monkeypatch.setattr(keras.datasets.imdb, "load_data", reviews)
+    words = {f"word{number}": number for number in range(1, 1000)}
+    monkeypatch.setattr(keras.datasets.imdb, "get_word_index", lambda: words)
