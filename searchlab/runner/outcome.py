@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from searchlab import atomic
@@ -14,6 +14,9 @@ from searchlab.runner.home import Home
 from searchlab.search.figures import figures, pictures
 from searchlab.search.study import Study
 from searchlab.space import Space
+
+TOLD_ELSEWHERE = ("resolved", "folder", "uid", "objective_sd")
+"""Facts that the report shows in a place of their own, or that mean nothing to its reader."""
 
 
 def result_of(study: Study, home: Home) -> StudyResult:
@@ -48,9 +51,10 @@ def write_score(score: TestScore, path: Path) -> None:
 def write_report(result: StudyResult, space: Space, path: Path) -> Path:
     """Write the HTML report of `result` to `path`."""
     facts = result.facts
+    shown = replace(result, facts={name: value for name, value in facts.items() if name not in TOLD_ELSEWHERE})
     page = render(
-        result,
-        figures(result, space),
+        shown,
+        {name.replace("_", " ").capitalize(): figure for name, figure in figures(result, space).items()},
         description=str(facts.get("data_description", "")),
         resolved=str(facts.get("resolved", "")),
         sd=facts.get("objective_sd"),
