@@ -133,7 +133,6 @@ def _supervise(lab: Lab, study: Study, session: Session, watcher: Watcher) -> tu
     supervisor = Supervisor(
         study=study,
         pool=pool,
-        slots=tuple(place.number for place in places),
         objective=study.objective,
         limits=Limits(spec.search.trials, spec.search.timeout, spec.execution.keep_weights),
         prunes=setup["prunes"],

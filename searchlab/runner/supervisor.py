@@ -81,7 +81,6 @@ class Supervisor:
 
     study: Study
     pool: Pool
-    slots: tuple[int, ...]
     objective: Objective
     limits: Limits
     prunes: bool

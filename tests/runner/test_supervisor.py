@@ -103,7 +103,6 @@ def good(trial: Trial, slot: int, *, weights: str | None = None) -> list[Message
 
 def supervisor(study: ScriptedStudy, pool: ScriptedPool, budget: int = 4, **changes: Any) -> Supervisor:
     settings: dict[str, Any] = {
-        "slots": tuple(range(1)),
         "objective": OBJECTIVE,
         "limits": Limits(budget),
         "prunes": True,
