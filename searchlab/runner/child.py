@@ -12,8 +12,8 @@ from typing import Any, cast
 from searchlab.data import SearchSplits
 from searchlab.data.prepare import load_search
 from searchlab.executors import Channel
-from searchlab.records import Epoch
-from searchlab.runner.messages import Idle, Job, Ready, Setup, Verdict
+from searchlab.records import TrialResult
+from searchlab.runner.messages import Epochs, Idle, Job, Ready, Setup, Verdict
 from searchlab.tasks import TASKS, Arrays
 from searchlab.training import ENGINES, Progress
 
@@ -46,12 +46,15 @@ def _serve(channel: Channel, progress: Progress, *, prunes: bool) -> None:
     try:
         report = next(progress)
         while True:
-            channel.send(report)
-            stop = False
-            if prunes and isinstance(report, Epoch):
-                verdict = channel.receive()
-                assert isinstance(verdict, Verdict), verdict
-                stop = verdict.stop
+            stop: frozenset[int] = frozenset()
+            if isinstance(report, TrialResult):
+                channel.send(report)
+            else:
+                channel.send(Epochs(report))
+                if prunes:
+                    verdict = channel.receive()
+                    assert isinstance(verdict, Verdict), verdict
+                    stop = verdict.stop
             report = progress.send(stop)
     except StopIteration:
         return

@@ -4,7 +4,7 @@
         setup (Setup)              ─────▶   loads Keras and the data
                                    ◀─────   Ready
         Job(cohort)                ─────▶
-                                   ◀─────   Epoch          after every epoch of every trial
+                                   ◀─────   Epochs         one epoch of each trial that is trained together
         Verdict(stop)              ─────▶                  only when setup["prunes"]
                                    ◀─────   TrialResult    once for each trial of the cohort
                                    ◀─────   Idle           the cohort is done: the next Job, please
@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from searchlab.records import Cohort, TrainingPlan
+from searchlab.records import Cohort, Epoch, TrainingPlan
 
 ENTRY = "searchlab.runner.child:main"
 """The `entry` that an executor starts."""
@@ -34,7 +34,7 @@ class Setup(TypedDict):
     plan: TrainingPlan
     engine: str
     prunes: bool
-    """Whether the child waits for a `Verdict` after every `Epoch`."""
+    """Whether the child waits for a `Verdict` after all `Epochs`."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,17 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The answer to an `Epoch`: whether that trial stops now, as pruned."""
+class Epochs:
+    """The epochs that ended together, one of each trial at most."""
 
-    stop: bool
+    epochs: tuple[Epoch, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to `Epochs`: the numbers of the trials that stop now, as pruned."""
+
+    stop: frozenset[int]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from searchlab.executors import Death, Message, Pool
 from searchlab.records import Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
-from searchlab.runner.messages import Idle, Job, Ready, Verdict
+from searchlab.runner.messages import Epochs, Idle, Job, Ready, Verdict
 from searchlab.runner.watch import Watcher
 
 log = logging.getLogger(__name__)
@@ -161,26 +161,30 @@ class Supervisor:
             case Idle():
                 self._running.pop(item.slot, None)
                 self._idle.add(item.slot)
-            case Epoch():
-                self._judge(item.slot, item.content)
+            case Epochs():
+                self._judge(item.slot, item.content.epochs)
             case TrialResult():
                 self._deaths = 0
                 self._finish(item.slot, item.content)
             case other:
                 raise AssertionError(f"a child said {other!r}")
 
-    def _judge(self, slot: int, epoch: Epoch) -> None:
-        trial = self._running[slot][epoch.trial]
-        value = epoch.metrics.get(self.objective.metric, float("nan"))
-        stop = self.study.report(epoch.trial, epoch.epoch, value)
+    def _judge(self, slot: int, epochs: tuple[Epoch, ...]) -> None:
+        stop = []
+        for epoch in epochs:
+            value = epoch.metrics.get(self.objective.metric, float("nan"))
+            if self.study.report(epoch.trial, epoch.epoch, value):
+                stop.append(epoch.trial)
         if self.prunes:
             try:
-                self.pool.send(slot, Verdict(stop))
+                self.pool.send(slot, Verdict(frozenset(stop)))
             except BrokenPipeError:
                 log.debug("slot %d died before its verdict", slot)
-        for listener in self.listeners:
-            listener.epoch(epoch, attempt=trial.attempt)
-        self.watcher.epoch(epoch)
+        for epoch in epochs:
+            attempt = self._running[slot][epoch.trial].attempt
+            for listener in self.listeners:
+                listener.epoch(epoch, attempt=attempt)
+            self.watcher.epoch(epoch)
 
     def _finish(self, slot: int, result: TrialResult) -> None:
         self._running[slot].pop(result.trial, None)

@@ -11,8 +11,9 @@ from searchlab.options import Options, shape, value
 from searchlab.records import Cohort, Epoch, TrainingPlan, TrialResult
 from searchlab.tasks import Arrays, Encoding
 
-Progress: TypeAlias = Generator[Epoch | TrialResult, bool, None]
-"""An engine's progress: after each `Epoch` it is sent whether that trial shall stop now (pruned)."""
+Progress: TypeAlias = Generator[tuple[Epoch, ...] | TrialResult, frozenset[int], None]
+"""An engine's progress: it yields the epochs that ended together, one of each trial at most, and is sent the numbers
+of those trials that shall stop now (pruned)."""
 
 
 class TrainingOptions(Options):
@@ -28,7 +29,7 @@ class Engine(Protocol):
     """A way to train.  A file in `training/engines/` binds one to `ENGINE`."""
 
     def train(self, cohort: Cohort, plan: TrainingPlan, encoding: Encoding, splits: SearchSplits[Arrays]) -> Progress:
-        """Train every trial of the cohort; yield each finished epoch, and each trial's result exactly once.
+        """Train every trial of the cohort; yield all finished epochs, and each trial's result exactly once.
 
         An error inside a trial (NaN, impossible shape, out of memory) ends that trial with `state="failed"` and a
         reason; the others go on.  A trial that is told to stop yields a result with `state="pruned"` at once.

@@ -11,8 +11,8 @@ import pytest
 
 from searchlab.data.prepare import load_search, prepare
 from searchlab.executors import EXECUTORS, Death, Message, Pool, Slot
-from searchlab.records import Cohort, Epoch, TrialResult
-from searchlab.runner.messages import ENTRY, Idle, Job, Ready, Setup, Verdict
+from searchlab.records import Cohort, TrialResult
+from searchlab.runner.messages import ENTRY, Epochs, Idle, Job, Ready, Setup, Verdict
 from searchlab.tasks import TASKS
 
 sys.path.append(str(Path(__file__).parents[1] / "training"))
@@ -67,13 +67,13 @@ def test_a_process_serves_job_after_job_and_waits_for_verdicts(tmp_path: Path, p
     assert {"python", "searchlab", "keras", "numpy", ready.backend} <= set(ready.versions)
     for number in (0, 1):
         pool.send(0, Job(Cohort((tiny.trial(number),))))
-        (epoch,) = hear(pool)
-        assert isinstance(epoch, Epoch) and (epoch.trial, epoch.epoch) == (number, 1)
+        (said,) = hear(pool)
+        assert isinstance(said, Epochs) and [(one.trial, one.epoch) for one in said.epochs] == [(number, 1)]
         assert pool.wait(0.3) == []  # it waits to be judged
-        pool.send(0, Verdict(stop=number == 0))
+        pool.send(0, Verdict(frozenset({0})))
         if number == 1:
-            assert isinstance(hear(pool)[0], Epoch)
-            pool.send(0, Verdict(stop=False))
+            assert isinstance(hear(pool)[0], Epochs)
+            pool.send(0, Verdict(frozenset()))
         result, idle = hear(pool, 2)
         assert isinstance(result, TrialResult)
         assert result.state == ("pruned" if number == 0 else "complete")
@@ -85,7 +85,7 @@ def test_without_pruning_nobody_waits(tmp_path: Path, pools: list[Pool]) -> None
     pool = start(pools, "inline", setup_for(tmp_path, prunes=False, epochs=1), tmp_path)
     hear(pool)
     pool.send(0, Job(Cohort((tiny.trial(0), tiny.trial(1)))))
-    assert [type(content) for content in hear(pool, 5)] == [Epoch, TrialResult, Epoch, TrialResult, Idle]
+    assert [type(content) for content in hear(pool, 5)] == [Epochs, TrialResult, Epochs, TrialResult, Idle]
 
 
 def test_the_end_of_the_channel_is_the_child_s_own_end(tmp_path: Path, pools: list[Pool]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from searchlab.executors import Death, Message
 from searchlab.records import Epoch, Objective, Trial, TrialRecord, TrialResult
-from searchlab.runner.messages import Idle, Job, Ready, Verdict
+from searchlab.runner.messages import Epochs, Idle, Job, Ready, Verdict
 from searchlab.runner.supervisor import DEATHS_IN_A_ROW, EQUAL_FAILURES, Limits, Supervisor
 from searchlab.runner.watch import Nobody
 from searchlab.space import Params
@@ -57,7 +57,7 @@ class ScriptedPool:
         self.answer = answer
         self.inbox: deque[Message | Death] = deque(Message(n, Ready({}, "none", ())) for n in range(slots))
         self.restarted: list[int] = []
-        self.verdicts: list[bool] = []
+        self.verdicts: list[frozenset[int]] = []
 
     def send(self, slot: int, content: Any) -> None:
         if isinstance(content, Verdict):
@@ -95,7 +95,7 @@ class Recorder:
 def good(trial: Trial, slot: int, *, weights: str | None = None) -> list[Message]:
     value = 0.5 + trial.number / 100
     return [
-        Message(slot, Epoch(trial.number, 1, {"val_accuracy": value}, 0.1)),
+        Message(slot, Epochs((Epoch(trial.number, 1, {"val_accuracy": value}, 0.1),))),
         Message(slot, TrialResult(trial.number, "complete", value, best_epoch=1, epochs=1, weights=weights)),
         Message(slot, Idle()),
     ]
@@ -128,7 +128,7 @@ def test_every_epoch_is_reported_and_answered_with_the_verdict() -> None:
     study = ScriptedStudy(prune=frozenset({1}))
     pool = ScriptedPool(good)
     supervisor(study, pool, budget=3).run()
-    assert pool.verdicts == [False, True, False]
+    assert pool.verdicts == [frozenset(), frozenset({1}), frozenset()]
     assert study.reports == [(0, 1, 0.5), (1, 1, 0.51), (2, 1, 0.52)]
 
 

@@ -44,7 +44,8 @@ def test_a_precision_ends_with_its_block_whatever_happens() -> None:
 def test_a_cohort_that_is_given_up_leaves_no_thread() -> None:
     before = threading.active_count()
     progress = ENGINES.get("fit").train(Cohort((tiny.trial(0),)), tiny.plan(epochs=50), *tiny.problem())
-    assert isinstance(next(progress), Epoch)
+    (epoch,) = next(progress)
+    assert isinstance(epoch, Epoch)
     progress.close()
     assert threading.active_count() <= before
 

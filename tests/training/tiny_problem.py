@@ -75,13 +75,14 @@ def train(
     try:
         item = next(progress)
         while True:
-            if isinstance(item, Epoch):
-                epochs[item.trial].append(item)
-                item = progress.send(verdict(item))
-            else:
+            if isinstance(item, TrialResult):
                 assert item.trial not in results
                 results[item.trial] = item
                 item = next(progress)
+            else:
+                for epoch in item:
+                    epochs[epoch.trial].append(epoch)
+                item = progress.send(frozenset(epoch.trial for epoch in item if verdict(epoch)))
     except StopIteration:
         return epochs, results
 

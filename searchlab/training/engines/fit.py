@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,16 @@ class Fit:
             def work(report: Callable[[Epoch], bool], trial: Trial = trial) -> TrialResult:
                 return _train(trial, plan, encoding, splits, report)
 
-            yield from handover(work)
+            yield from _alone(trial.number, handover(work))
+
+
+def _alone(number: int, progress: Generator[Epoch | TrialResult, bool, None]) -> Progress:
+    """The progress of one trial as that of a cohort."""
+    item = next(progress)
+    while isinstance(item, Epoch):
+        stop = yield (item,)
+        item = progress.send(number in stop)
+    yield item
 
 
 def _train(
