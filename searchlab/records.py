@@ -109,6 +109,8 @@ class TrialResult:
     parameter_count: int | None = None
     summary: str | None = None
     """The model as Keras prints it."""
+    engine: str | None = None
+    """What trained it, such as "fused"; "fit: REASON" when a faster engine had to leave it to `fit`."""
 
 
 @dataclass(frozen=True)

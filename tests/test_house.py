@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 DOORS: dict[str, tuple[str, ...]] = {
     "keras": ("tasks", "optim", "models", "training", "data/sources/keras_dataset.py", "runner/door.py"),
-    "tensorflow": (),
+    "tensorflow": ("training/engines/fused.py",),
     "jax": (),
     "torch": (),
     "optuna": ("search",),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from searchlab.catalog import Catalog
 from searchlab.data import Array
@@ -11,6 +11,13 @@ from searchlab.options import Options
 
 if TYPE_CHECKING:
     import keras
+
+Memory: TypeAlias = tuple[Any, Any, Any]
+"""What an optimizer remembers between two steps: two arrays shaped like the weights, and a scalar."""
+
+Settings: TypeAlias = Mapping[str, tuple[Any, Any]]
+"""An optimizer's options as scalar tensors, each with its complement 1 - option (rounded once, not twice); a bool is 1
+or 0."""
 
 
 class Optimizer(Protocol):
@@ -23,6 +30,18 @@ class Optimizer(Protocol):
         self, options: Any, learning_rate: float | keras.optimizers.schedules.LearningRateSchedule, **clipping: float
     ) -> keras.optimizers.Optimizer:
         """A fresh Keras optimizer; `clipping` is what Keras takes (`global_clipnorm=…`)."""
+
+    def memory(self, options: Any) -> tuple[float, float, float]:
+        """What the memory is filled with before the first step."""
+
+    def update(
+        self, weights: Any, gradient: Any, memory: Memory, *, step: Any, rate: Any, settings: Settings
+    ) -> tuple[Any, Memory]:
+        """All weights as one vector after a step along `gradient`; pure, in `keras.ops`, the numbers of `build`'s own.
+
+        `step` counts from 1, as a float.  The optimizer is *data* in compiled engines: one program holds the rules of
+        all and chooses by a number, so every rule keeps its memory in the same form.
+        """
 
 
 class Schedule(Protocol):

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
+from searchlab.data import Array
 from searchlab.models import FAMILIES, Family
 from searchlab.optim import OPTIMIZERS, SCHEDULES, Schedule
 from searchlab.optim.rate import EpochRates
@@ -101,6 +103,12 @@ class Recipe:
             steps=steps,
             history=history,
         )
+
+    def rates(self, epoch: int, steps: int, history: Sequence[float]) -> Array:
+        """The (steps,) float32 learning rates of `epoch`, as `EpochRates` computes them."""
+        options: Any = OPTIMIZERS.get(self.optimizer.name).Options(**self.optimizer.options)
+        factors = self.factors(epoch, steps, history)
+        return np.float32(options.learning_rate) * np.asarray(factors, np.float32)
 
 
 def _reduce_nothing(optimizer: keras.optimizers.Optimizer) -> None:

@@ -159,16 +159,17 @@ def test_an_impossible_model_fails_with_the_family_s_sentence(engine: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"),
+    ("error", "reason", "width"),
     [
-        (MemoryError(), "out of memory"),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"), "out of memory"),
-        (ZeroDivisionError("one line\nand another"), "ZeroDivisionError: one line"),
+        (MemoryError(), "out of memory", 21),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"), "out of memory", 22),
+        (ZeroDivisionError("one line\nand another"), "ZeroDivisionError: one line", 23),
     ],
 )
 def test_an_error_inside_a_trial_ends_that_trial_alone(
-    engine: str, error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch
+    engine: str, error: Exception, reason: str, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The width is one that no engine has seen: an engine may keep what it built."""
     from searchlab.models import FAMILIES
 
     family = FAMILIES.get("mlp")
@@ -179,7 +180,8 @@ def test_an_error_inside_a_trial_ends_that_trial_alone(
         raise error
 
     monkeypatch.setattr(family, "build", fail_once)
-    _, results = tiny.train(engine, tiny.trial(0), tiny.trial(1), under=tiny.plan(epochs=1))
+    shape = {"model__mlp__width": width}
+    _, results = tiny.train(engine, tiny.trial(0, **shape), tiny.trial(1, **shape), under=tiny.plan(epochs=1))
     assert results[0].state == "failed" and results[0].reason == reason
     assert "fail_once" in results[0].detail
     assert results[1].state == "complete"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from searchlab import options
 from searchlab.lazy import lazy
-from searchlab.optim import Optimizer
+from searchlab.optim import Memory, Optimizer, Settings
 from searchlab.options import value
 
 if TYPE_CHECKING:
@@ -44,6 +44,21 @@ class Adadelta:
             epsilon=options.epsilon,
             **clipping,
         )
+
+    def memory(self, options: AdadeltaOptions) -> tuple[float, float, float]:
+        """Running means of squared gradients and of squared steps, zero at first."""
+        return (0.0, 0.0, 0.0)
+
+    def update(
+        self, weights: Any, gradient: Any, memory: Memory, *, step: Any, rate: Any, settings: Settings
+    ) -> tuple[Any, Memory]:
+        """One step of Keras's own rule, as a pure function."""
+        gradients, changes, scalar = memory
+        (rho, rest), (epsilon, _) = settings["rho"], settings["epsilon"]
+        gradients = rho * gradients + rest * keras.ops.square(gradient)
+        change = -keras.ops.sqrt(changes + epsilon) * gradient / keras.ops.sqrt(gradients + epsilon)
+        changes = rho * changes + rest * keras.ops.square(change)
+        return weights + rate * change, (gradients, changes, scalar)
 
 
 OPTIMIZER: Optimizer = Adadelta()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from searchlab import options
 from searchlab.lazy import lazy
-from searchlab.optim import Optimizer
+from searchlab.optim import Memory, Optimizer, Settings
 from searchlab.options import value
 
 if TYPE_CHECKING:
@@ -44,6 +44,19 @@ class Adagrad:
             epsilon=options.epsilon,
             **clipping,
         )
+
+    def memory(self, options: AdagradOptions) -> tuple[float, float, float]:
+        """The sum of squared gradients begins with `initial_accumulator`."""
+        return (options.initial_accumulator, 0.0, 0.0)
+
+    def update(
+        self, weights: Any, gradient: Any, memory: Memory, *, step: Any, rate: Any, settings: Settings
+    ) -> tuple[Any, Memory]:
+        """One step of Keras's own rule, as a pure function."""
+        total, unused, scalar = memory
+        epsilon, _ = settings["epsilon"]
+        total = total + keras.ops.square(gradient)
+        return weights - rate * gradient / keras.ops.sqrt(total + epsilon), (total, unused, scalar)
 
 
 OPTIMIZER: Optimizer = Adagrad()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from searchlab import options
 from searchlab.lazy import lazy
-from searchlab.optim import Optimizer
+from searchlab.optim import Memory, Optimizer, Settings
 from searchlab.options import value
 
 if TYPE_CHECKING:
@@ -47,6 +47,21 @@ class Adam:
             epsilon=options.epsilon,
             **clipping,
         )
+
+    def memory(self, options: AdamOptions) -> tuple[float, float, float]:
+        """Running means of gradients and of their squares, zero at first."""
+        return (0.0, 0.0, 0.0)
+
+    def update(
+        self, weights: Any, gradient: Any, memory: Memory, *, step: Any, rate: Any, settings: Settings
+    ) -> tuple[Any, Memory]:
+        """One step of Keras's own rule, as a pure function."""
+        mean, square, scalar = memory
+        (beta_1, rest_1), (beta_2, rest_2), (epsilon, _) = (settings[n] for n in ("beta_1", "beta_2", "epsilon"))
+        alpha = rate * keras.ops.sqrt(1.0 - keras.ops.power(beta_2, step)) / (1.0 - keras.ops.power(beta_1, step))
+        mean = mean + (gradient - mean) * rest_1
+        square = square + (keras.ops.square(gradient) - square) * rest_2
+        return weights - mean * alpha / (keras.ops.sqrt(square) + epsilon), (mean, square, scalar)
 
 
 OPTIMIZER: Optimizer = Adam()

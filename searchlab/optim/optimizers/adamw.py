@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from searchlab import options
 from searchlab.lazy import lazy
-from searchlab.optim import Optimizer
+from searchlab.optim import Memory, Optimizer, Settings
+from searchlab.optim.optimizers.adam import OPTIMIZER as ADAM
 from searchlab.options import value
 
 if TYPE_CHECKING:
@@ -50,6 +51,17 @@ class AdamW:
             epsilon=options.epsilon,
             **clipping,
         )
+
+    def memory(self, options: AdamWOptions) -> tuple[float, float, float]:
+        """Running means of gradients and of their squares, zero at first."""
+        return (0.0, 0.0, 0.0)
+
+    def update(
+        self, weights: Any, gradient: Any, memory: Memory, *, step: Any, rate: Any, settings: Settings
+    ) -> tuple[Any, Memory]:
+        """One step of Keras's own rule, as a pure function."""
+        decay, _ = settings["weight_decay"]
+        return ADAM.update(weights - weights * decay * rate, gradient, memory, step=step, rate=rate, settings=settings)
 
 
 OPTIMIZER: Optimizer = AdamW()

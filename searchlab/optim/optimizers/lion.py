@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from searchlab import options
 from searchlab.lazy import lazy
-from searchlab.optim import Optimizer
+from searchlab.optim import Memory, Optimizer, Settings
 from searchlab.options import value
 
 if TYPE_CHECKING:
@@ -47,6 +47,20 @@ class Lion:
             weight_decay=options.weight_decay,
             **clipping,
         )
+
+    def memory(self, options: LionOptions) -> tuple[float, float, float]:
+        """One momentum, zero at first."""
+        return (0.0, 0.0, 0.0)
+
+    def update(
+        self, weights: Any, gradient: Any, memory: Memory, *, step: Any, rate: Any, settings: Settings
+    ) -> tuple[Any, Memory]:
+        """One step of Keras's own rule, as a pure function."""
+        mean, unused, scalar = memory
+        (beta_1, _), (beta_2, _), (decay, _) = (settings[n] for n in ("beta_1", "beta_2", "weight_decay"))
+        weights = weights - weights * decay * rate
+        weights = weights - rate * keras.ops.sign(mean * beta_1 + gradient * (1.0 - beta_1))
+        return weights, (mean * beta_2 + gradient * (1.0 - beta_2), unused, scalar)
 
 
 OPTIMIZER: Optimizer = Lion()

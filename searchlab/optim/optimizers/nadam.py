@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from searchlab import options
 from searchlab.lazy import lazy
-from searchlab.optim import Optimizer
+from searchlab.optim import Memory, Optimizer, Settings
 from searchlab.options import value
 
 if TYPE_CHECKING:
@@ -47,6 +47,25 @@ class Nadam:
             epsilon=options.epsilon,
             **clipping,
         )
+
+    def memory(self, options: NadamOptions) -> tuple[float, float, float]:
+        """Running means of gradients and of their squares, zero at first, and the product of the momenta, one."""
+        return (0.0, 0.0, 1.0)
+
+    def update(
+        self, weights: Any, gradient: Any, memory: Memory, *, step: Any, rate: Any, settings: Settings
+    ) -> tuple[Any, Memory]:
+        """One step of Keras's own rule, as a pure function."""
+        mean, square, product = memory
+        (beta_1, _), (beta_2, _), (epsilon, _) = (settings[n] for n in ("beta_1", "beta_2", "epsilon"))
+        share = beta_1 * (1.0 - 0.5 * keras.ops.power(0.96, step))
+        next_share = beta_1 * (1.0 - 0.5 * keras.ops.power(0.96, step + 1.0))
+        product = product * share
+        mean = mean + (gradient - mean) * (1.0 - beta_1)
+        square = square + (keras.ops.square(gradient) - square) * (1.0 - beta_2)
+        ahead = next_share * mean / (1.0 - product * next_share) + (1.0 - share) * gradient / (1.0 - product)
+        spread = keras.ops.sqrt(square / (1.0 - keras.ops.power(beta_2, step)))
+        return weights - ahead * rate / (spread + epsilon), (mean, square, product)
 
 
 OPTIMIZER: Optimizer = Nadam()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from searchlab import options
 from searchlab.lazy import lazy
-from searchlab.optim import Optimizer
+from searchlab.optim import Memory, Optimizer, Settings
 from searchlab.options import value
 
 if TYPE_CHECKING:
@@ -47,6 +47,20 @@ class RMSprop:
             epsilon=options.epsilon,
             **clipping,
         )
+
+    def memory(self, options: RMSpropOptions) -> tuple[float, float, float]:
+        """A running mean of squares and a momentum, zero at first."""
+        return (0.0, 0.0, 0.0)
+
+    def update(
+        self, weights: Any, gradient: Any, memory: Memory, *, step: Any, rate: Any, settings: Settings
+    ) -> tuple[Any, Memory]:
+        """One step of Keras's own rule, as a pure function."""
+        squares, momentum, scalar = memory
+        (rho, rest), (epsilon, _), (share, _) = settings["rho"], settings["epsilon"], settings["momentum"]
+        squares = rho * squares + rest * keras.ops.square(gradient)
+        momentum = share * momentum + rate * gradient / keras.ops.sqrt(squares + epsilon)
+        return weights - momentum, (squares, momentum, scalar)
 
 
 OPTIMIZER: Optimizer = RMSprop()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from searchlab import options
 from searchlab.lazy import lazy
-from searchlab.optim import Optimizer
+from searchlab.optim import Memory, Optimizer, Settings
 from searchlab.options import shape, value
 
 if TYPE_CHECKING:
@@ -44,6 +44,21 @@ class SGD:
             nesterov=options.nesterov,
             **clipping,
         )
+
+    def memory(self, options: SGDOptions) -> tuple[float, float, float]:
+        """One momentum, zero at first."""
+        return (0.0, 0.0, 0.0)
+
+    def update(
+        self, weights: Any, gradient: Any, memory: Memory, *, step: Any, rate: Any, settings: Settings
+    ) -> tuple[Any, Memory]:
+        """One step of Keras's own rule, as a pure function."""
+        velocity, unused, scalar = memory
+        momentum, _ = settings["momentum"]
+        nesterov, _ = settings["nesterov"]
+        velocity = velocity * momentum - gradient * rate
+        ahead = velocity * momentum - gradient * rate
+        return weights + keras.ops.where(nesterov > 0.0, ahead, velocity), (velocity, unused, scalar)
 
 
 OPTIMIZER: Optimizer = SGD()

@@ -11,19 +11,17 @@ Why `jit_compile: auto` is left to Keras: on a CPU it means no XLA, which is rig
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Generator, Mapping
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from searchlab.data import Array, SearchSplits
 from searchlab.optim.rate import EpochRates
-from searchlab.records import Cohort, Epoch, State, TrainingPlan, Trial, TrialResult
+from searchlab.records import Cohort, Epoch, TrainingPlan, Trial, TrialResult
 from searchlab.tasks import Arrays, Encoding
-from searchlab.training import Engine, Progress, faults, weights
-from searchlab.training.course import Course
+from searchlab.training import Engine, Progress
+from searchlab.training.account import Account
 from searchlab.training.handover import handover
 from searchlab.training.order import Batches
 from searchlab.training.recipe import Recipe, precision, summary_of
@@ -62,36 +60,19 @@ def _train(
     report: Callable[[Epoch], bool],
 ) -> TrialResult:
     """Train `trial` to its end, whatever that is."""
-    begun = time.monotonic()
+    account = Account(trial, plan, engine="fit")
     watch: _Watch | None = None
     model: keras.Model | None = None
-    facts: dict[str, Any] = {}
-
-    def ended(state: State, reason: str | None = None, **more: Any) -> TrialResult:
-        course = watch.course if watch is not None else Course(plan)
-        return TrialResult(
-            trial.number,
-            state,
-            course.value,
-            best_epoch=course.best_epoch,
-            epochs=course.epochs,
-            seconds=time.monotonic() - begun,
-            metrics=course.best_metrics,
-            reason=reason,
-            **facts,
-            **more,
-        )
-
     try:
         recipe = Recipe.of(trial, plan, encoding)
         fault = recipe.infeasible()
         if fault is not None:
-            return ended("failed", f"infeasible: {fault}")
+            return account.infeasible(fault)
         with precision(plan.precision):
             model = recipe.model()
-            facts = {"parameter_count": int(model.count_params()), "summary": summary_of(model)}
+            account.describe(parameter_count=int(model.count_params()), summary=summary_of(model))
             batches = Batches(splits.train, seed=trial.seed, batch_size=recipe.training.batch_size)
-            watch = _Watch(trial, recipe, recipe.compile(model, len(splits.train)), batches, report)
+            watch = _Watch(account, recipe, recipe.compile(model, len(splits.train)), batches, report)
             model.fit(
                 batches,
                 epochs=plan.epochs,
@@ -101,16 +82,9 @@ def _train(
                 callbacks=[watch],
                 verbose=0,
             )
-        if watch.course.diverged:
-            return ended("failed", f"diverged at epoch {watch.course.epochs}")
-        if watch.is_pruned:
-            return ended("pruned", f"pruned at epoch {watch.course.epochs}")
-        if watch.best_weights is not None and plan.weights_folder is not None:
-            path = weights.save(Path(plan.weights_folder) / weights.name_of(trial.number), watch.best_weights)
-            return ended("complete", weights=str(path))
-        return ended("complete")
+        return account.ended()
     except Exception as error:
-        return ended("failed", faults.reason(error), detail=traceback.format_exc())
+        return account.failed(error)
     finally:
         model = watch = None
         keras.utils.clear_session()
@@ -120,13 +94,10 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Sets the rates before each epoch, and passes on what it came to."""
 
     def __init__(
-        self, trial: Trial, recipe: Recipe, rates: EpochRates, batches: Batches, report: Callable[[Epoch], bool]
+        self, account: Account, recipe: Recipe, rates: EpochRates, batches: Batches, report: Callable[[Epoch], bool]
     ) -> None:
         super().__init__()
-        self.course = Course(recipe.plan)
-        self.is_pruned = False
-        self.best_weights: list[Array] | None = None
-        self._trial = trial
+        self._account = account
         self._recipe = recipe
         self._rates = rates
         self._batches = batches
@@ -139,7 +110,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         """`epoch` counts from 0 here."""
         self._begun = time.monotonic()
         self._batches.begin(epoch + 1)
-        factors = self._recipe.factors(epoch + 1, len(self._batches), self.course.history)
+        factors = self._recipe.factors(epoch + 1, len(self._batches), self._account.course.history)
         self._rates.assign(factors)
         self._last_rate = self._rates.base_rate * float(factors[-1])
 
@@ -155,14 +126,15 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         """Judge the epoch, and stop where that is called for."""
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         metrics |= {"total_loss": self._total_loss, "learning_rate": self._last_rate}
-        is_best = self.course.take(metrics)
-        if is_best and self._recipe.plan.weights_folder is not None:
-            self.best_weights = self.model.get_weights()
-        if not self.course.diverged:
-            seconds = time.monotonic() - self._begun
-            self.is_pruned = self._report(Epoch(self._trial.number, epoch + 1, metrics, seconds))
-        if self.is_pruned or self.course.should_stop:
+        report = self._account.take(metrics, time.monotonic() - self._begun, self._weights)
+        if report is not None:
+            self._account.is_pruned = self._report(report)
+        if self._account.is_over:
             self.model.stop_training = True
+
+    def _weights(self) -> Callable[[], list[Array]]:
+        held: list[Array] = self.model.get_weights()
+        return lambda: held
 
 
 ENGINE: Engine = Fit()

@@ -1,0 +1,128 @@
+"""Pure functions of a training step: the loss of a batch, the update of all weights, the metrics.
+
+What a trial's numbers are made of travels as one `Knobs`: arrays only, so that a population stacks them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from searchlab.data import Array
+from searchlab.optim import OPTIMIZERS, Memory
+from searchlab.training.program.template import Template
+from searchlab.training.recipe import Recipe
+
+MOST_SETTINGS = 8
+"""Numbers that an optimizer may have, the learning rate aside."""
+
+
+class Knobs(NamedTuple):
+    """The numbers of one trial, apart from its rates and its order; arrays or tensors."""
+
+    dials: Any
+    """(dials,) float32: what the model and the loss are turned to."""
+    optimizer: Any
+    """() int32: which rule of `OPTIMIZERS`."""
+    settings: Any
+    """(MOST_SETTINGS, 2) float32: the rule's options, each with its complement."""
+    clip: Any
+    """() float32: the longest allowed gradient; infinite where there is no limit."""
+
+
+def optimizer_names() -> tuple[str, ...]:
+    """The rules in the order of their numbers."""
+    return OPTIMIZERS.names()
+
+
+def knobs(recipe: Recipe, template: Template) -> Knobs:
+    """The numbers of `recipe`'s trial."""
+    options = OPTIMIZERS.get(recipe.optimizer.name).Options(**recipe.optimizer.options)
+    numbers = [float(getattr(options, name)) for name in _setting_names(recipe.optimizer.name)]
+    settings = np.zeros((MOST_SETTINGS, 2))
+    settings[: len(numbers), 0] = numbers
+    settings[: len(numbers), 1] = 1.0 - np.asarray(numbers)
+    dials = template.dials.numbers({"model": recipe.family_options, "task": recipe.task_options})
+    clip = recipe.training.clip_norm
+    return Knobs(
+        dials=np.asarray(dials, np.float32),
+        optimizer=np.asarray(optimizer_names().index(recipe.optimizer.name), np.int32),
+        settings=settings.astype(np.float32),
+        clip=np.asarray(np.inf if clip is None else clip, np.float32),
+    )
+
+
+def memory(recipe: Recipe, template: Template) -> tuple[Array, Array, Array]:
+    """What the optimizer of `recipe`'s trial remembers before the first step."""
+    optimizer = OPTIMIZERS.get(recipe.optimizer.name)
+    first, second, scalar = optimizer.memory(optimizer.Options(**recipe.optimizer.options))
+    count = sum(template.sizes)
+    return np.full(count, first, np.float32), np.full(count, second, np.float32), np.asarray(scalar, np.float32)
+
+
+def batch_loss(
+    template: Template, flat: Any, others: Sequence[Any], dials: Any, x: Any, y: Any
+) -> tuple[Any, tuple[Any, list[Any]]]:
+    """What is minimized on a batch, and the outputs and the other variables after it."""
+    trainable = template.parts(flat)
+    with template.dials.turned(dials):
+        outputs, others, losses = template.model.stateless_call(trainable, others, x, training=True, return_losses=True)
+        loss = template.loss(y, outputs)
+    penalty = template.dials.penalty(trainable, dials)
+    for more in (*losses, *(() if penalty is None else (penalty,))):
+        loss = loss + ops.cast(more, loss.dtype)
+    return loss, (outputs, list(others))
+
+
+def outputs_of(template: Template, flat: Any, others: Sequence[Any], x: Any) -> Any:
+    """The outputs for `x` outside of training."""
+    outputs, _ = template.model.stateless_call(template.parts(flat), list(others), x, training=False)
+    return outputs
+
+
+def clipped(gradient: Any, longest: Any) -> Any:
+    """`gradient`, shortened to `longest` where it is longer; NaN where its length is not finite, as Keras has it."""
+    length = ops.sqrt(ops.sum(ops.square(gradient)))
+    scale = longest * ops.minimum(1.0 / length, 1.0 / longest) + (length - length)
+    return gradient * ops.where(ops.isfinite(longest), scale, 1.0)
+
+
+def rules(names: Sequence[str]) -> list[Any]:
+    """The update rules `names`, as functions of (weights, gradient, memory, step, rate, settings)."""
+
+    def rule(name: str) -> Any:
+        optimizer = OPTIMIZERS.get(name)
+        options = _setting_names(name)
+
+        def update(weights: Any, gradient: Any, memory: Memory, step: Any, rate: Any, settings: Any) -> Any:
+            named = {option: (settings[i, 0], settings[i, 1]) for i, option in enumerate(options)}
+            return optimizer.update(weights, gradient, memory, step=step, rate=rate, settings=named)
+
+        return update
+
+    return [rule(name) for name in names]
+
+
+def fresh_metrics(metrics: Sequence[keras.metrics.Metric]) -> list[list[Any]]:
+    """The variables of `metrics` before the first example."""
+    return [metric.stateless_reset_state() for metric in metrics]
+
+
+def add_to_metrics(
+    metrics: Sequence[keras.metrics.Metric], states: Sequence[Any], y: Any, outputs: Any
+) -> list[list[Any]]:
+    """The variables of `metrics` with some more examples."""
+    return [
+        list(metric.stateless_update_state(list(state), y, outputs))
+        for metric, state in zip(metrics, states, strict=True)
+    ]
+
+
+def _setting_names(optimizer: str) -> list[str]:
+    names = [name for name in OPTIMIZERS.get(optimizer).Options.model_fields if name != "learning_rate"]
+    assert len(names) <= MOST_SETTINGS, optimizer
+    return names
