@@ -24,6 +24,30 @@ def descend(optimizer, steps, noise=0.0):
     return np.array(path)
 
 
+def by_rule(optimizer, options, steps, noise):
+    """The same path, by the optimizer's pure rule."""
+    draws = np.random.default_rng(0).normal(size=(steps, 3)).astype(np.float32)
+    names = [field for field in type(options).model_fields if field != "learning_rate"]
+    values = {field: float(getattr(options, field)) for field in names}
+    settings = {field: (np.float32(value), np.float32(1.0 - value)) for field, value in values.items()}
+    first, second, scalar = optimizer.memory(options)
+    memory = (np.full(3, first, np.float32), np.full(3, second, np.float32), np.float32(scalar))
+    weights, path = np.array([1.0, -1.0, 0.5], np.float32), []
+    for i, draw in enumerate(draws):
+        gradient = CURVATURE * weights + noise * draw
+        weights, memory = optimizer.update(
+            weights,
+            gradient,
+            memory,
+            step=np.float32(i + 1),
+            rate=np.float32(options.learning_rate),
+            settings=settings,
+        )
+        weights = keras.ops.convert_to_numpy(weights)
+        path.append(weights)
+    return np.array(path)
+
+
 def height(weights):
     return 0.5 * float((CURVATURE * weights**2).sum())
 
@@ -64,3 +88,14 @@ class TestEveryOptimizer:
         roles = {field: role_of(options, field) for field in defaults}
         assert roles == {field: "shape" if isinstance(defaults[field], bool) else "value" for field in defaults}
         assert "learning_rate" in roles
+
+    def test_its_pure_rule_takes_the_same_steps(self, name):
+        optimizer = OPTIMIZERS.get(name)
+        variants = [
+            pair for field in optimizer.Options.model_fields for pair in bases_and_changes(optimizer.Options, field)
+        ]
+        for options in {repr(one): one for pair in variants for one in pair}.values():
+            kept = descend(optimizer.build(options, options.learning_rate), 8, noise=2.0)
+            np.testing.assert_allclose(
+                by_rule(optimizer, options, 8, noise=2.0), kept, rtol=2e-6, err_msg=repr(options)
+            )

@@ -7,42 +7,13 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from made_up import N, collection_of, is_classification
 from other_values import other_value
 
-from searchlab.data import Collection, Examples
 from searchlab.errors import DataError
 from searchlab.tasks import TASKS
 
 CASES = [(name, kind) for name in TASKS.names() for kind in TASKS.get(name).accepts]
-N = 40
-
-
-def is_classification(name):
-    return "accuracy" in TASKS.get(name).metrics
-
-
-def collection_of(name, kind, seed=0, *, n=N):
-    """`n` examples of this kind, with targets that the task can learn."""
-    stream = np.random.default_rng(seed)
-    categories = None
-    if kind == "images":
-        x = stream.integers(0, 256, (n, 4, 3, 2)).astype(np.uint8)
-    elif kind == "table":
-        x = stream.normal([5.0, -3.0, 0.0], [2.0, 100.0, 1e-3], (n, 3))
-        x[stream.random(x.shape) < 0.1] = np.nan
-        categories = stream.choice(["red", "green", "blue"], (n, 1))
-    elif kind == "series":
-        x = stream.normal([20.0, -3.0], [5.0, 0.1], (n, 6, 2))
-    else:
-        x = stream.integers(0, 200, (n, 5))
-        x[0] = 0
-    if is_classification(name):
-        y = np.array(["cat", "dog", "eel"])[np.arange(n) % 3]
-    elif kind == "series":
-        y = stream.normal(20.0, 5.0, (n, 2))
-    else:
-        y = stream.normal(1000.0, 50.0, n)
-    return Collection(Examples(x, y, categories=categories), kind, "made up")
 
 
 def fitted(name, kind):

@@ -62,16 +62,22 @@ def trial(number: int = 0, seed: int = 7, **changes: Any) -> Trial:
     return Trial(number, Params(values), seed)
 
 
+def trial_with(values: Mapping[str, Any], number: int = 0, seed: int = 7) -> Trial:
+    """A trial with these values and no others."""
+    return Trial(number, Params(dict(values)), seed)
+
+
 def train(
     engine: str,
     *trials: Trial,
     under: TrainingPlan | None = None,
     verdict: Callable[[Epoch], bool] = lambda epoch: False,
+    on: tuple[Encoding, SearchSplits[Arrays]] | None = None,
 ) -> tuple[dict[int, list[Epoch]], dict[int, TrialResult]]:
     """Train one cohort to the end: the epochs and the result of each trial, by its number."""
     epochs: dict[int, list[Epoch]] = {one.number: [] for one in trials}
     results: dict[int, TrialResult] = {}
-    progress = ENGINES.get(engine).train(Cohort(trials), under or plan(), *problem())
+    progress = ENGINES.get(engine).train(Cohort(trials), under or plan(), *(on or problem()))
     try:
         item = next(progress)
         while True:

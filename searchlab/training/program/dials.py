@@ -31,6 +31,10 @@ STEP = 2.0**-12
 """What one option's telling value differs from the next one's by."""
 
 
+TURNED = (("Dropout", "rate"), ("L2", "l2"))
+"""The settings that can be turned, by the class that has them."""
+
+
 class NotShared(Exception):
     """Trials of this shape cannot share a program; the message says why."""
 
@@ -134,22 +138,19 @@ def find(
         order.append(("model", option))
         return len(order) - 1
 
-    dropouts, penalties, explained = [], [], 0
+    dropouts, penalties = [], []
     for layer in model._flatten_layers(include_self=False):
         if type(layer) is keras.layers.Dropout and (number := dial(layer.rate)) is not None:
             dropouts.append((layer, number))
-            explained += 1
     for index, variable in enumerate(model.trainable_variables):
         regularizer = variable.regularizer
         if type(regularizer) is keras.regularizers.L2 and (number := dial(float(regularizer.l2))) is not None:
             penalties.append((index, number))
             variable.regularizer = None
-            explained += 1
-    differences = sum(1 for _ in _differences(models[0].get_config(), models[1].get_config()))
-    if differences != explained:
+    elsewhere = [place for place in _differences(*(m.get_config() for m in models)) if place not in TURNED]
+    if elsewhere:
         raise NotShared(
-            f"options of {model.name} that count as values reach {differences} places of the model, "
-            f"and {explained} of them can be turned"
+            f"an option of {model.name} that counts as a value reaches {'.'.join(elsewhere[0])} of the model"
         )
     missed = set(tellings[0].values.values()) - reached
     if missed:
@@ -172,16 +173,17 @@ def _known(values: Mapping[float, Option], number: Any) -> Option | None:
     return next((option for value, option in values.items() if math.isclose(value, number, rel_tol=1e-6)), None)
 
 
-def _differences(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
-    """The leaves of two nested configurations that differ."""
+def _differences(one: Any, other: Any, owner: str = "", name: str = "") -> Iterator[tuple[str, str]]:
+    """(class, setting) of each leaf in which two nested configurations differ."""
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        owner = str(one.get("class_name", owner))
         for key in one:
-            yield from _differences(one[key], other[key])
+            yield from _differences(one[key], other[key], owner, str(key))
     elif isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
         for a, b in zip(one, other, strict=True):
-            yield from _differences(a, b)
-    elif one != other:
-        yield one, other
+            yield from _differences(a, b, owner, name)
+    elif one != other and not (isinstance(one, str) and isinstance(other, str)):  # Keras counts names up
+        yield owner, name
 
 
 def _dropout(layer: Any, rate: Any) -> Any:

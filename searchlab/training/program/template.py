@@ -7,6 +7,7 @@ trial's own model would start from; every initializer is held against the built 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,20 +120,23 @@ class Template:
     def _beginning(self, variable: Any) -> Draw | Array | seeds.Path:
         """How `variable` begins: by a draw, always with the same value, or (a random state) with a seed."""
         value = np.asarray(keras.ops.convert_to_numpy(variable))
-        generator = next((g for g in _generators(self.model) if g.state is variable), None)
+        owner, generator = next(((o, g) for o, g in _generators(self.model) if g.state is variable), (None, None))
         if generator is not None:
             path = self._paths.get(generator._initial_seed)
-            if path is None:
-                raise NotShared(f"{variable.path} has a seed that does not come from the trial's")
-            return path
+            if path is not None:
+                return path
+            if getattr(owner, "dropout", None) == 0.0 == getattr(owner, "recurrent_dropout", None):
+                return value  # a recurrent layer's, which draws nothing
+            raise NotShared(f"{variable.path} has a seed that does not come from the trial's")
         for initializer in _initializers(self.model, variable):
             path = self._paths.get(getattr(initializer, "seed", -1))
             if path is None:
                 continue
             settings = initializer.get_config()
             draw = Draw(type(initializer), settings, path, tuple(variable.shape), variable.dtype)
-            if np.array_equal(draw.value(SEED), value):
-                return draw
+            with contextlib.suppress(ValueError):  # an initializer of the layer's other variables
+                if np.array_equal(draw.value(SEED), value):
+                    return draw
         if value.size > 1 and np.unique(value).size > 2:
             raise NotShared(f"it cannot be told how {variable.path} is drawn")
         return value
@@ -146,9 +150,10 @@ def _value(beginning: Draw | Array | seeds.Path, seed: int) -> Array:
     return beginning
 
 
-def _generators(model: keras.Model) -> Iterator[Any]:
+def _generators(model: keras.Model) -> Iterator[tuple[Any, Any]]:
+    """Every random state, and the layer that has it."""
     for layer in model._flatten_layers():
-        yield from layer._seed_generators
+        yield from ((layer, generator) for generator in layer._seed_generators)
 
 
 def _initializers(model: keras.Model, variable: Any) -> Iterator[Any]:

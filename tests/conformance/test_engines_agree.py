@@ -1,0 +1,125 @@
+"""Every compiled engine gives the numbers of `fit`: families × tasks × options × optimizers × schedules.
+
+A sample runs with all tests; `make test-engines` (SEARCHLAB_ENGINES=all) runs every case.
+"""
+
+import itertools
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up import collection_of, is_classification
+
+from searchlab.data import SearchSplits
+from searchlab.models import FAMILIES
+from searchlab.optim import OPTIMIZERS, SCHEDULES
+from searchlab.tasks import TASKS
+
+sys.path.append(str(Path(__file__).parents[1] / "training"))
+
+import tiny_problem as tiny
+from test_every_family import corners
+
+COMPILED = ("fused",)
+SAMPLED = 3
+"""Cases of each family and kind of input in the sample."""
+
+
+def _cases():
+    """(task, kind, family, options, optimizer, schedule), each optimizer with each schedule somewhere."""
+    pairs = itertools.cycle(itertools.product(OPTIMIZERS.names(), SCHEDULES.names()))
+    for task in TASKS.names():
+        for kind in TASKS.get(task).accepts:
+            for name in FAMILIES.names():
+                family = FAMILIES.get(name)
+                problem = problem_of(task, kind)[0].problem
+                if problem.kind not in family.accepts:
+                    continue
+                found = [one for one in corners(family) if family.infeasible(problem, one) is None]
+                draws = np.random.default_rng(len(found)).permutation(len(found))
+                chosen = found if os.environ.get("SEARCHLAB_ENGINES") == "all" else [found[i] for i in draws[:SAMPLED]]
+                for options in chosen:
+                    yield (task, kind, name, options, *next(pairs))
+
+
+@cache
+def problem_of(task, kind):
+    """A fitted encoding, and 30 examples to learn from beside 10 to judge by."""
+    collection = collection_of(task, kind)
+    parts = SearchSplits(collection.examples.take(np.arange(30)), collection.examples.take(np.arange(30, 40)))
+    encoding = TASKS.get(task).fit(collection, parts.train)
+    return encoding, SearchSplits(encoding.encode(parts.train), encoding.encode(parts.validation))
+
+
+def trial_of(task, family, options, optimizer, schedule, *, number=0, seed=5, **changes):
+    """Dropout, penalties, clipping and smoothing at work; batches of 16, 14 in the last."""
+    fields = {name: getattr(options, name) for name in type(options).model_fields}
+    values = {f"model.{family}.{name}": value for name, value in fields.items() if not isinstance(value, list)}
+    values |= {f"model.{family}.dropout": 0.3, f"model.{family}.l2": 1e-3, "model": family}
+    values |= {"optimizer": optimizer, "schedule": schedule, "training.batch_size": 16, "training.clip_norm": 0.5}
+    if "recurrent_l2" in fields:
+        values[f"model.{family}.recurrent_l2"] = 1e-2
+    if is_classification(task):
+        values["task.label_smoothing"] = 0.1
+    values |= {name.replace("__", "."): value for name, value in changes.items()}
+    return tiny.trial_with(values, number=number, seed=seed)
+
+
+def assert_equal(told, expected):
+    """Metric by metric, epoch by epoch."""
+    assert len(told) == len(expected)
+    for one, other in zip(told, expected, strict=True):
+        assert one.metrics == pytest.approx(other.metrics, rel=1e-5, abs=1e-6), f"epoch {one.epoch}"
+
+
+@pytest.mark.parametrize("engine", COMPILED)
+@pytest.mark.parametrize(
+    ("task", "kind", "family", "options", "optimizer", "schedule"),
+    [pytest.param(*case, id=f"{i}-{'-'.join((*case[:3], *case[4:]))}") for i, case in enumerate(_cases())],
+)
+def test_the_numbers_of_fit(engine, task, kind, family, options, optimizer, schedule):
+    objective = tiny.ACCURACY if is_classification(task) else tiny.LOSS
+    plan = tiny.plan(task=task, objective=objective, epochs=3)
+    one = trial_of(task, family, options, optimizer, schedule)
+    expected, _ = tiny.train("fit", one, under=plan, on=problem_of(task, kind))
+    told, results = tiny.train(engine, one, under=plan, on=problem_of(task, kind))
+    assert (results[0].state, results[0].engine) == ("complete", engine), results[0].detail
+    assert_equal(told[0], expected[0])
+
+
+@pytest.mark.parametrize("engine", COMPILED)
+def test_values_that_vary_change_the_result_as_constants_do(engine):
+    """One program, five trials that differ in every kind of value, none of which may leak into the next."""
+    family = FAMILIES.get("mlp")
+    case = ("image_classification", "mlp", family.Options(width=8, batch_norm=True))
+    trials = [
+        trial_of(*case, "adam", "constant", number=0, model__mlp__dropout=0.0, model__mlp__l2=0.0),
+        trial_of(*case, "sgd", "cosine", number=1, optimizer__sgd__momentum=0.9, optimizer__sgd__nesterov=True),
+        trial_of(*case, "adamw", "plateau", number=2, training__clip_norm=None, optimizer__adamw__beta_2=0.9),
+        trial_of(*case, "rmsprop", "step", number=3, seed=9, task__label_smoothing=0.0, optimizer__rmsprop__rho=0.5),
+        trial_of(*case, "adam", "constant", number=4, model__mlp__dropout=0.0, model__mlp__l2=0.0),
+    ]
+    data = problem_of("image_classification", "images")
+    told, _ = tiny.train(engine, *trials, on=data)
+    expected, _ = tiny.train("fit", *trials, on=data)
+    for number in range(5):
+        assert_equal(told[number], expected[number])
+    assert tiny.numbers(told[0]) == tiny.numbers(told[4])
+
+
+@pytest.mark.parametrize("engine", COMPILED)
+def test_data_that_is_sent_in_pieces_gives_the_same_numbers(engine, monkeypatch):
+    from importlib import import_module
+
+    module = import_module(f"searchlab.training.engines.{engine}")
+    family = FAMILIES.get("mlp")
+    one = trial_of("image_classification", "mlp", family.Options(width=8, batch_norm=True), "adam", "cosine")
+    encoding, parts = problem_of("image_classification", "images")
+    whole, _ = tiny.train(engine, one, on=(encoding, parts))
+    monkeypatch.setattr(module, "RESIDENT", 0)
+    monkeypatch.setattr(module, "PIECE", 1)
+    pieces, _ = tiny.train(engine, one, on=(encoding, SearchSplits(parts.train, parts.validation)))
+    assert_equal(pieces[0], whole[0])
