@@ -12,6 +12,7 @@ from searchlab.errors import SpecError, SpecErrors, UnknownName
 from searchlab.executors import EXECUTORS
 from searchlab.options import Options
 from searchlab.records import Direction, Objective
+from searchlab.runner.engines import AUTO
 from searchlab.runner.plugins import space_options
 from searchlab.search import PRUNERS, SAMPLERS
 from searchlab.space.check import check as check_space
@@ -39,13 +40,13 @@ def check(spec: StudySpec) -> Checked:
     errors: list[SpecError] = []
     source = sampler = pruner = None
     objective: Objective | None = None
-    for catalog, name, place in (
-        (SPLITS, spec.data.split.by, "data.split.by"),
-        (ENGINES, spec.training.engine, "training.engine"),
-        (EXECUTORS, spec.execution.executor, "execution.executor"),
+    for kind, known, name, place in (
+        (SPLITS.kind, SPLITS.names(), spec.data.split.by, "data.split.by"),
+        (ENGINES.kind, (AUTO, *ENGINES.names()), spec.training.engine, "training.engine"),
+        (EXECUTORS.kind, EXECUTORS.names(), spec.execution.executor, "execution.executor"),
     ):
-        if name not in catalog.names():
-            errors.append(UnknownName.among(catalog.names(), kind=catalog.kind, name=name, mark=spec.mark(place)))
+        if name not in known:
+            errors.append(UnknownName.among(known, kind=kind, name=name, mark=spec.mark(place)))
     with _collecting(errors):
         source = _options(spec.data.source, SOURCES.get(spec.data.source.name, spec.data.source.mark).Options)
     with _collecting(errors):

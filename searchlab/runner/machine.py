@@ -12,11 +12,22 @@ from typing import Literal
 
 from searchlab import devices
 from searchlab.errors import SearchlabError
+from searchlab.records import Objective, TrainingPlan
+from searchlab.runner.engines import backend_of, candidates
 from searchlab.runner.home import Home
 
 LIBRARIES = ("keras", "tensorflow", "optuna", "mlflow", "pydantic", "numpy", "pandas", "scikit-learn")
-EXTRAS = {"statsmodels": "statsmodels", "cmaes": "cmaes", "gp": "torch", "onnx": "tf2onnx", "benchmarks": "keras_tuner"}
+EXTRAS = {
+    "statsmodels": "statsmodels",
+    "cmaes": "cmaes",
+    "gp": "torch",
+    "onnx": "tf2onnx",
+    "jax": "jax",
+    "benchmarks": "keras_tuner",
+}
 LITTLE_SPACE = 2 << 30
+PLAIN = TrainingPlan(task="", objective=Objective("", "minimize"), epochs=1)
+"""A plan that asks for nothing special."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,8 @@ def _libraries() -> Iterator[Finding]:
 def _devices() -> Iterator[Finding]:
     yield Finding("good", "processor", f"{devices.cores()} cores, {devices.memory() / 2**30:.1f} GiB of memory")
     gpus = devices.gpus()
+    there = ", ".join(f"{name} on {backend_of(name)}" for name in candidates(PLAIN))
+    yield Finding("good", "engines", f"{there}; engine: auto takes the first unless `show --engines` measured better")
     yield Finding(
         "good" if gpus else "note", "GPUs", ", ".join(gpus) if gpus else "none can be seen; training runs on the CPU"
     )

@@ -15,6 +15,7 @@ from searchlab.catalog import Catalog
 from searchlab.data import SOURCES, SPLITS
 from searchlab.executors import EXECUTORS
 from searchlab.options import Options, layer_count_of
+from searchlab.runner.engines import AUTO
 from searchlab.runner.plugins import SELECTED, options_of
 from searchlab.search import PRUNERS, SAMPLERS
 from searchlab.spec import NAME, ExecutionSpec, SplitSpec, TrackingSpec, TrainingSpec
@@ -44,7 +45,7 @@ def study_schema() -> Schema:
                     "description": "What may vary.",
                 },
                 "search": _search(),
-                "training": _section(TrainingSpec, engine=_names(ENGINES)),
+                "training": _section(TrainingSpec, engine={"enum": [AUTO, *ENGINES.names()]}),
                 "execution": _section(ExecutionSpec, executor=_names(EXECUTORS)),
                 "tracking": _section(TrackingSpec),
                 "storage": {

@@ -16,9 +16,11 @@ from searchlab.errors import SearchlabError
 from searchlab.executors import EXECUTORS, Slot
 from searchlab.records import StudyResult
 from searchlab.reports.words import study_lines
+from searchlab.runner.calibration import known
 from searchlab.runner.champion import candidate, deviation
+from searchlab.runner.engines import AUTO, Choice, candidates, choose
 from searchlab.runner.home import Home
-from searchlab.runner.lab import Lab, assemble, facts_of, keep
+from searchlab.runner.lab import Lab, assemble, facts_of, families_of, keep
 from searchlab.runner.lock import only_one
 from searchlab.runner.messages import ENTRY, Setup
 from searchlab.runner.outcome import attachments, result_of, write_report
@@ -113,18 +115,20 @@ def _supervise(lab: Lab, study: Study, session: Session, watcher: Watcher) -> tu
     wanted = study.remaining(spec.search.trials)
     if wanted == 0:
         return "done", None
+    choice = _engine(lab, study)
     places = slots(
         spec.execution.workers,
         spec.execution.threads,
         spec.execution.gpus,
         deterministic=spec.training.deterministic,
+        extra=choice.environment(),
     )[:wanted]
     watcher.stage(f"starting {len(places)} {'worker' if len(places) == 1 else 'workers'}")
     setup = Setup(
         data=str(lab.prepared.folder),
         encoding=lab.encoding.to_json(),
         plan=lab.plan,
-        engine=spec.training.engine,
+        engine=choice.engine,
         prunes=spec.search.pruner.name != "none",
     )
     pool = EXECUTORS.get(spec.execution.executor).open(
@@ -149,6 +153,19 @@ def _supervise(lab: Lab, study: Study, session: Session, watcher: Watcher) -> tu
         pool.close()
         study.requeue_stale(lost=False)
     return ending, supervisor.pause_reason
+
+
+def _engine(lab: Lab, study: Study) -> Choice:
+    """What trains the study; one that is resumed stays with the engine and backend that it was begun with.
+
+    Why: another backend draws other first weights from a trial's seed, and trials of one study shall compare.
+    """
+    asked, begun = lab.spec.training.engine, study.facts.get("trained_by")
+    if asked == AUTO and begun and begun["engine"] in candidates(lab.plan):
+        asked = begun["engine"]
+    choice = choose(asked, plan=lab.plan, families=families_of(lab.spec), measured=known(lab))
+    study.remember(trained_by={"engine": choice.engine, "backend": choice.backend, "reason": choice.reason})
+    return choice
 
 
 def _opening(lab: Lab, places: tuple[Slot, ...], finished: int) -> Opening:

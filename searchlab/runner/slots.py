@@ -6,6 +6,7 @@ CNN runs no faster on two), while two children finish twice the trials.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from searchlab import devices
@@ -22,13 +23,14 @@ def slots(
     gpus: int | Literal["auto"] = "auto",
     *,
     deterministic: bool = True,
+    extra: Mapping[str, str] | None = None,
 ) -> tuple[Slot, ...]:
     """One slot for each child.
 
     `gpus` is how many to use ("auto": all that are visible).  `workers` "auto" is one for each GPU, or on a machine
     without one for each core as far as memory goes; more workers than GPUs share them in turn.  `threads` "auto"
     divides the cores between the workers.  `deterministic` asks GPU kernels for the same numbers every time; on a CPU
-    they are that anyway.
+    they are that anyway.  `extra` is what the engine needs in a child's environment.
 
     Raises:
         DeviceMissing: More GPUs are asked for than are visible.
@@ -39,7 +41,8 @@ def slots(
     count = (len(used) or fitting) if workers == "auto" else workers
     each = max(1, cores // count) if threads == "auto" else threads
     return tuple(
-        Slot(n, _environment(each, used[n % len(used)] if used else None, deterministic)) for n in range(count)
+        Slot(n, {**_environment(each, used[n % len(used)] if used else None, deterministic), **(extra or {})})
+        for n in range(count)
     )
 
 

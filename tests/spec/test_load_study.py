@@ -56,7 +56,7 @@ def test_what_is_not_said_takes_its_default(study: Path) -> None:
         "seed": 0,
         "embargo": 0,
     }
-    assert (spec.training.epochs, spec.training.early_stopping, spec.training.engine) == (20, None, "fit")
+    assert (spec.training.epochs, spec.training.early_stopping, spec.training.engine) == (20, None, "auto")
     assert (spec.training.precision, spec.training.jit_compile) == ("float32", "auto")
     assert (spec.execution.executor, spec.execution.workers, spec.execution.keep_weights) == ("local", "auto", 3)
     assert (spec.tracking.uri, spec.tracking.experiment, spec.tracking.enabled) == (None, "digits-cnn", True)

@@ -1,0 +1,148 @@
+"""What the engines cost on this machine for such a study: measured by training, kept in a file of the home.
+
+`searchlab show STUDY --engines` measures: for each engine one child, one core, the study's own data and first guess.
+Measured are the seconds until a child is ready, those of the first trial (its shape is traced or compiled) and those of
+each further trial of that shape.  `engine: auto` uses what is in the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from searchlab import atomic, devices, seeds
+from searchlab.errors import ServiceError
+from searchlab.executors import EXECUTORS, Message, Pool
+from searchlab.records import Cohort, TrainingPlan, Trial, TrialResult
+from searchlab.runner import engines
+from searchlab.runner.lab import Lab, families_of
+from searchlab.runner.machine import versions
+from searchlab.runner.messages import ENTRY, Idle, Job, Ready, Setup
+from searchlab.runner.slots import slots
+from searchlab.space import Params, Space
+from searchlab.space.measure import corners, first_guesses
+
+EPOCHS = 5
+"""Epochs of each measured trial, at most."""
+
+PATIENCE = 600.0
+"""Seconds after which a silent child is given up."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an engine takes, on one worker."""
+
+    engine: str
+    backend: str
+    together: int
+    start: float
+    """Seconds until a child is ready."""
+    first: float
+    """Seconds of the first trial of a shape."""
+    next: float
+    """Seconds of each further one, of the study's number of epochs."""
+
+
+def measure(lab: Lab) -> Iterator[Cost]:
+    """Train a few trials with every engine that can serve this study, and keep the figures."""
+    found: dict[str, Cost] = {}
+    for name in engines.candidates(lab.plan):
+        choice = engines.choose(name, plan=lab.plan, families=families_of(lab.spec))
+        found[name] = cost = _cost(lab, choice)
+        yield cost
+    content = _read(_file(lab))
+    content[key_of(lab)] = {name: asdict(cost) for name, cost in found.items()}
+    atomic.write_json(_file(lab), content)
+
+
+def known(lab: Lab) -> Mapping[str, float]:
+    """Seconds a further trial takes, by engine, where that was measured for such a study; else empty."""
+    return {name: float(cost["next"]) for name, cost in _read(_file(lab)).get(key_of(lab), {}).items()}
+
+
+def key_of(lab: Lab) -> str:
+    """What measurements hold for: this machine, these versions, this problem of this size, these families."""
+    facts = {
+        "cores": devices.cores(),
+        "gpus": len(devices.gpus()),
+        "versions": versions(("keras", "tensorflow", "jax", "torch")),
+        "problem": repr(lab.encoding.problem),
+        "examples": len(lab.splits.train),
+        "families": families_of(lab.spec),
+        "precision": lab.plan.precision,
+        "epochs": lab.plan.epochs,
+        "shape": guess_of(lab.spec.space).digest(),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def guess_of(space: Space) -> Params:
+    """What is measured with: the first guess, else a middle of the space's corners."""
+    guesses = first_guesses(space) or tuple(corners(space))
+    return guesses[0]
+
+
+def _cost(lab: Lab, choice: engines.Choice) -> Cost:
+    (slot,) = slots(1, 1, "auto" if devices.gpus() else 0)
+    plan: TrainingPlan = replace(
+        lab.plan, epochs=min(EPOCHS, lab.plan.epochs), early_stopping=None, weights_folder=None
+    )
+    setup = Setup(
+        data=str(lab.prepared.folder), encoding=lab.encoding.to_json(), plan=plan, engine=choice.engine, prunes=False
+    )
+    place = replace(slot, environment={**slot.environment, **choice.environment()})
+    begun = time.monotonic()
+    pool = EXECUTORS.get("local").open([place], entry=ENTRY, setup=setup, log_folder=str(lab.folder.logs))
+    try:
+        _until(pool, Ready)
+        start = time.monotonic() - begun
+        params = guess_of(lab.spec.space)
+        first = _seconds(pool, [Trial(0, params, seeds.derive(0, "calibration", 0))])
+        count = max(2, choice.together)
+        many = [Trial(n, params, seeds.derive(0, "calibration", n)) for n in range(1, count + 1)]
+        _seconds(pool, many)  # a population of this size is compiled
+        again = _seconds(pool, many) / count
+    finally:
+        pool.close()
+    return Cost(choice.engine, choice.backend, choice.together, start, first, again * lab.plan.epochs / plan.epochs)
+
+
+def _seconds(pool: Pool, trials: list[Trial]) -> float:
+    begun = time.monotonic()
+    pool.send(0, Job(Cohort(tuple(trials))))
+    for result in _until(pool, Idle):
+        if isinstance(result, TrialResult) and result.state == "failed":
+            raise ServiceError(f"the first guess of this study cannot be trained: {result.reason}")
+    return time.monotonic() - begun
+
+
+def _until(pool: Pool, kind: type[Any]) -> list[Any]:
+    """What the child says until it says something of `kind`."""
+    heard: list[Any] = []
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        for item in pool.wait(1.0):
+            if not isinstance(item, Message):
+                raise ServiceError(f"a training process died while it was measured: {item.reason}\n{item.log_tail}")
+            heard.append(item.content)
+            if isinstance(item.content, kind):
+                return heard
+    raise ServiceError(f"a training process said nothing for {PATIENCE:.0f} s while it was measured")
+
+
+def _file(lab: Lab) -> Path:
+    return lab.home.folder / "engines.json"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

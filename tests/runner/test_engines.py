@@ -1,0 +1,77 @@
+"""Which engine trains: the rule, what was measured, and what is asked for by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from typing import Any
+
+import pytest
+
+from searchlab.errors import MissingExtra, SpecError
+from searchlab.records import Objective, TrainingPlan
+from searchlab.runner.engines import choose
+
+PLAN = TrainingPlan(task="image_classification", objective=Objective("val_accuracy", "maximize"), epochs=2)
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """No backend is named, Keras has no settings of its own, and TensorFlow alone is installed."""
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    install(monkeypatch, "tensorflow")
+
+
+def install(monkeypatch: pytest.MonkeyPatch, *libraries: str) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if name in libraries else None)
+
+
+def test_auto_takes_the_fused_engine_on_tensorflow() -> None:
+    choice = choose("auto", plan=PLAN, families=("cnn",))
+    assert (choice.engine, choice.backend, choice.together) == ("fused", "tensorflow", 1)
+    assert "JAX" in choice.reason
+
+
+@pytest.mark.parametrize("changes", [{"precision": "mixed_float16"}, {"jit_compile": True}])
+def test_auto_leaves_to_fit_what_only_fit_can_do(changes: dict[str, Any]) -> None:
+    choice = choose("auto", plan=dataclasses.replace(PLAN, **changes), families=("cnn",))
+    assert choice.engine == "fit" and ("mixed_float16" in choice.reason or "jit_compile" in choice.reason)
+
+
+def test_what_was_measured_beats_the_rule() -> None:
+    choice = choose("auto", plan=PLAN, families=("cnn",), measured={"fit": 1.0, "fused": 2.0})
+    assert choice.engine == "fit" and "2 s" in choice.reason
+
+
+def test_half_a_measurement_decides_nothing() -> None:
+    assert choose("auto", plan=PLAN, families=("cnn",), measured={"fit": 1.0}).engine == "fused"
+
+
+def test_on_a_backend_without_a_faster_engine_auto_means_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    choice = choose("auto", plan=PLAN, families=("mlp",))
+    assert (choice.engine, choice.backend) == ("fit", "torch")
+
+
+def test_keras_s_own_settings_name_the_backend(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    install(monkeypatch, "tensorflow", "torch")
+    (tmp_path / "keras.json").write_text('{"backend": "torch"}')
+    assert choose("fit", plan=PLAN, families=("mlp",)).backend == "torch"
+    assert choose("fused", plan=PLAN, families=("mlp",)).backend == "tensorflow"
+
+
+def test_an_engine_on_the_wrong_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(SpecError, match=r"fused.*tensorflow.*'torch'"):
+        choose("fused", plan=PLAN, families=("mlp",))
+
+
+def test_an_engine_without_its_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch)
+    with pytest.raises(MissingExtra, match=r"searchlab\[tensorflow\]"):
+        choose("fused", plan=PLAN, families=("mlp",))
+
+
+def test_children_are_started_with_the_backend() -> None:
+    assert choose("fused", plan=PLAN, families=("mlp",)).environment() == {"KERAS_BACKEND": "tensorflow"}
