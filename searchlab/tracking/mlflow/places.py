@@ -44,6 +44,11 @@ def is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
+def file_of(uri: str) -> Path:
+    """The file of an SQLite store."""
+    return Path(uri.removeprefix("sqlite:///"))
+
+
 def redacted(uri: str) -> str:
     """`uri` without user name and password."""
     return re.sub(r"//[^/@]*@", "//", uri)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from searchlab.lazy import lazy
 from searchlab.tracking import StoredRun
-from searchlab.tracking.mlflow import places, words
+from searchlab.tracking.mlflow import places, template, words
 from searchlab.tracking.mlflow.steps import Step, content_of
 
 if TYPE_CHECKING:
@@ -59,8 +59,11 @@ class Store:
         self.uri = uri
         if uri.startswith("sqlite"):
             home.mkdir(parents=True, exist_ok=True)
-        with _alone(home, uri):
+        with _alone(home, uri) as is_new:
             self.client = mlflow.MlflowClient(tracking_uri=uri)
+            if is_new:
+                self.client.search_experiments(max_results=1)  # makes the tables
+                template.keep(places.file_of(uri))
             self.experiment_id = self._experiment(experiment, places.artifact_folder(uri, home))
         self._ids: dict[str, str] = {}
         self._found: set[str] = set()
@@ -256,15 +259,19 @@ class Store:
 
 
 @contextlib.contextmanager
-def _alone(home: Path, uri: str) -> Iterator[None]:
-    """Only one process at a time makes the schema of an SQLite store; two would break it (hydraflow#245)."""
+def _alone(home: Path, uri: str) -> Iterator[bool]:
+    """Only one process at a time makes the schema of an SQLite store; two would break it (hydraflow#245).
+
+    Gives whether MLflow will have to make it now.
+    """
     if not uri.startswith("sqlite:///"):
-        yield
+        yield False
         return
     with (home / "mlflow.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        file = Path(uri.removeprefix("sqlite:///"))
+        file = places.file_of(uri)
         file.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not template.copy_to(file) and not (file.exists() and file.stat().st_size)
         with contextlib.closing(sqlite3.connect(file, timeout=20)) as database:
             database.execute("PRAGMA journal_mode=WAL")  # readers (the UI) and the writer do not wait for each other
-        yield
+        yield is_new
