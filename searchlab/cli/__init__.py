@@ -6,13 +6,18 @@ Exit status: 0 fine · 2 a fault in the study file or the call · 3 in the data 
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
+import logging
 import os
+import sqlite3
 import sys
 import traceback
 
 import typer
 
+from searchlab import lazy
 from searchlab.errors import SearchlabError
 
 # The plain words of `--help` need no markup, and rich costs a tenth of a second at every start.
@@ -68,26 +73,58 @@ def options(
         os.environ["SEARCHLAB_HOME"] = home
 
 
+is_hasty = False
+"""Set by commands that leave a process full of loaded libraries: to take those apart costs most of a second."""
+
+
 def main() -> None:
     """Run the command line; ends the process with a documented exit status."""
+    lazy.alone()
     for command in COMMANDS:
         importlib.import_module(f"searchlab.cli.{command}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says of absent GPUs is no news here
     try:
-        app()
-    except SearchlabError as error:
-        if os.environ.get("SEARCHLAB_TRACEBACK"):
-            raise
+        status = _status()
         sys.stdout.flush()
-        typer.echo(str(error), err=True)
-        sys.exit(error.exit_code)
     except BrokenPipeError:  # `searchlab trials | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        status = 141
+    if is_hasty:
+        sys.stderr.flush()
+        logging.shutdown()
+        _close_databases()
+        os._exit(status)  # everything is written and closed by now
+    sys.exit(status)
+
+
+def _status() -> int:
+    """Run the command; its exit status, after words for people where something went wrong."""
+    try:
+        app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except SearchlabError as error:
+        if os.environ.get("SEARCHLAB_TRACEBACK"):
+            traceback.print_exc()
+            return error.exit_code
+        sys.stdout.flush()
+        typer.echo(str(error), err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        raise
     except Exception:
         traceback.print_exc()
         typer.echo("this is a fault of searchlab, not of yours; what was finished is kept", err=True)
-        sys.exit(70)
+        return 70
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
-        sys.exit(130)
+        return 130
+    return 0
+
+
+def _close_databases() -> None:
+    """Close what Optuna and MLflow keep open to the end, so that SQLite folds its write-ahead log into each file."""
+    for thing in gc.get_objects():
+        if isinstance(thing, sqlite3.Connection):
+            with contextlib.suppress(sqlite3.Error):
+                thing.close()

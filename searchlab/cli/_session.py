@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from searchlab import cli
 from searchlab.cli._progress import Progress
 from searchlab.cli._words import say
 from searchlab.errors import AllTrialsFailed, Interrupted
@@ -21,6 +22,7 @@ def drive(spec: StudySpec, *, final_test: bool, plain: bool) -> None:
         Interrupted: Someone asked to stop; the message holds the command that goes on.
         AllTrialsFailed: There is nothing to choose from; the message holds the reasons.
     """
+    cli.is_hasty = True
     console = Console(highlight=False)
     home = Home.find()
     varied = frozenset(parameter.name for parameter in spec.space.varied)

@@ -19,6 +19,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
+from searchlab import lazy
 from searchlab.executors._entry import find
 
 GRACE = 1.0
@@ -83,6 +84,7 @@ def main(descriptor: int, parent: int, tied: bool) -> None:
     if tied:
         _die_with(parent)
     os.environ.pop("PYTHONPATH", None)
+    lazy.alone()
     wire = _Wire(descriptor)
     with contextlib.suppress(EOFError):
         given: dict[str, Any] = wire.receive()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from optuna.trial import TrialState
 
 from searchlab.lazy import lazy
 from searchlab.records import StudyResult
-from searchlab.search.importance import importances
+from searchlab.search import importance
 from searchlab.search.replica import replica, short_names
 from searchlab.search.storage import no_experimental_warnings
 from searchlab.space import Choice, Int, Space
@@ -37,15 +38,16 @@ ACCENT = "#d1495b"
 GRID = "#e6e6e6"
 
 
-class _Given(optuna.importance.PedAnovaImportanceEvaluator):  # type: ignore[misc]
-    """Importances that are known already."""
+def page_of(figure: Figure) -> str:
+    """An interactive figure as a page of its own; the browser fetches Plotly's script."""
+    return str(figure.to_html(include_plotlyjs="cdn", validate=False))
 
-    def __init__(self, shares: Mapping[str, float]) -> None:
-        super().__init__()
-        self._shares = dict(shares)
 
-    def evaluate(self, study: Any, params: Any = None, *, target: Any = None) -> dict[str, float]:
-        return self._shares
+def load() -> None:
+    """Load the libraries that draw: a second or two, to be spent while something else is waited for."""
+    importance.load()
+    for name in ("plotly.graph_objects", "matplotlib.pyplot", "optuna.visualization.matplotlib"):
+        importlib.import_module(name)
 
 
 def figures(result: StudyResult, space: Space) -> Mapping[str, Figure]:
@@ -102,7 +104,7 @@ def _plots(result: StudyResult, space: Space, library: Any) -> Mapping[str, Call
     tried = replica(space, result.objective, result.trials, names=short.__getitem__, pruned_count=not enough)
     with_value = tried.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     shares: dict[str, float] = {}
-    for name, share in importances(space, result.objective, result.trials).items():
+    for name, share in importance.importances(space, result.objective, result.trials).items():
         shares[short[name]] = shares.get(short[name], 0.0) + share
     shares = dict(sorted(shares.items(), key=lambda pair: -pair[1]))
     present = dict.fromkeys(name for trial in with_value for name in trial.params)
@@ -119,7 +121,7 @@ def _plots(result: StudyResult, space: Space, library: Any) -> Mapping[str, Call
         plots["parallel_coordinate"] = lambda: library.plot_parallel_coordinate(tried, params=axes, target_name=metric)
     if shares:
         plots["importances"] = lambda: library.plot_param_importances(
-            tried, evaluator=_Given(dict(list(shares.items())[:12])), target_name=metric
+            tried, evaluator=_given(dict(list(shares.items())[:12])), target_name=metric
         )
     if len(with_value) > 1 and ranked:
         plots["slice"] = lambda: library.plot_slice(tried, params=ranked[:6], target_name=metric)
@@ -130,6 +132,16 @@ def _plots(result: StudyResult, space: Space, library: Any) -> Mapping[str, Call
     if study.trials:
         plots["timeline"] = lambda: library.plot_timeline(study)
     return plots
+
+
+def _given(shares: dict[str, float]) -> Any:
+    """Importances that are known already, as an evaluator of them (whose module is heavy: hence made when needed)."""
+
+    class Given(optuna.importance.PedAnovaImportanceEvaluator):  # type: ignore[misc]
+        def evaluate(self, study: Any, params: Any = None, *, target: Any = None) -> dict[str, float]:
+            return shares
+
+    return Given()
 
 
 def _curve_style(result: StudyResult, name: str) -> tuple[str, float, float]:

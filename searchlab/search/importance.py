@@ -6,10 +6,12 @@ was not among the best, and a study that prunes well has few complete trials.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 
 import optuna
 
+from searchlab.lazy import absent
 from searchlab.records import Objective, TrialRecord
 from searchlab.search.replica import replica
 from searchlab.search.storage import no_experimental_warnings
@@ -17,6 +19,12 @@ from searchlab.space import Space
 
 FEWEST = 10
 """Below so many trials with a value, importances are noise."""
+
+
+def load() -> None:
+    """Load Optuna's importances, without scikit-learn where this process is ours: only fANOVA uses it."""
+    with absent("sklearn"):
+        importlib.import_module("optuna.importance")
 
 
 def importances(space: Space, objective: Objective, records: Sequence[TrialRecord]) -> Mapping[str, float]:
@@ -27,6 +35,7 @@ def importances(space: Space, objective: Objective, records: Sequence[TrialRecor
         trials = [t for t in study.get_trials(deepcopy=False) if t.state == optuna.trial.TrialState.COMPLETE]
         if len(trials) < FEWEST or not varied or len({trial.value for trial in trials}) == 1:
             return {}
+        load()
         # At least five trials among the best, as the method's authors advise.
         share = min(0.5, max(0.1, 5 / len(trials)))
         found = optuna.importance.get_param_importances(

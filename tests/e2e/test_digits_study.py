@@ -71,6 +71,11 @@ def test_a_good_run_says_nothing_on_stderr(folder: Path) -> None:
     assert (folder / "stderr.txt").read_text() == ""
 
 
+def test_each_database_is_one_whole_file_afterwards(folder: Path) -> None:
+    """The process leaves without taking its libraries apart, which once left the write-ahead logs behind."""
+    assert not [path.name for path in (folder / "home").iterdir() if path.name.endswith(("-wal", "-shm"))]
+
+
 def test_status_shows_the_study(run: Run) -> None:
     words = run("status").stdout
     assert "small" in words and "3/3" in words
