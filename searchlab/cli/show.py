@@ -76,5 +76,6 @@ def _show_engines(console: Console, spec: StudySpec) -> None:
             seconds = (f"{number:.2f} s" for number in (cost.start, cost.first, cost.next))
             table.add_row(cost.engine, cost.backend, str(cost.together), *seconds, f"{60 / cost.next:.0f}")
     console.print(table)
-    choice = choose(spec.training.engine, plan=lab.plan, families=families_of(spec), measured=known(lab))
+    measured = known(spec, lab.home)
+    choice = choose(spec.training.engine, plan=spec.training, families=families_of(spec), measured=measured)
     console.print(f"{spec.training.engine}: {choice.engine} ({choice.reason})")

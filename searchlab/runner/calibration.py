@@ -20,12 +20,14 @@ from searchlab.errors import ServiceError
 from searchlab.executors import EXECUTORS, Message, Pool
 from searchlab.records import Cohort, TrainingPlan, Trial, TrialResult
 from searchlab.runner import engines
+from searchlab.runner.home import Home
 from searchlab.runner.lab import Lab, families_of
 from searchlab.runner.machine import versions
 from searchlab.runner.messages import ENTRY, Idle, Job, Ready, Setup
 from searchlab.runner.slots import slots
 from searchlab.space import Params, Space
 from searchlab.space.measure import corners, first_guesses
+from searchlab.spec import StudySpec
 
 EPOCHS = 5
 """Epochs of each measured trial, at most."""
@@ -56,28 +58,26 @@ def measure(lab: Lab) -> Iterator[Cost]:
         choice = engines.choose(name, plan=lab.plan, families=families_of(lab.spec))
         found[name] = cost = _cost(lab, choice)
         yield cost
-    content = _read(_file(lab))
-    content[key_of(lab)] = {name: asdict(cost) for name, cost in found.items()}
-    atomic.write_json(_file(lab), content)
+    content = _read(_file(lab.home))
+    content[key_of(lab.spec)] = {name: asdict(cost) for name, cost in found.items()}
+    atomic.write_json(_file(lab.home), content)
 
 
-def known(lab: Lab) -> Mapping[str, float]:
+def known(spec: StudySpec, home: Home) -> Mapping[str, float]:
     """Seconds a further trial takes, by engine, where that was measured for such a study; else empty."""
-    return {name: float(cost["next"]) for name, cost in _read(_file(lab)).get(key_of(lab), {}).items()}
+    return {name: float(cost["next"]) for name, cost in _read(_file(home)).get(key_of(spec), {}).items()}
 
 
-def key_of(lab: Lab) -> str:
-    """What measurements hold for: this machine, these versions, this problem of this size, these families."""
+def key_of(spec: StudySpec) -> str:
+    """What measurements hold for: this machine, these versions, this data, this space, so many epochs."""
     facts = {
         "cores": devices.cores(),
         "gpus": len(devices.gpus()),
         "versions": versions(("keras", "tensorflow", "jax", "torch")),
-        "problem": repr(lab.encoding.problem),
-        "examples": len(lab.splits.train),
-        "families": families_of(lab.spec),
-        "precision": lab.plan.precision,
-        "epochs": lab.plan.epochs,
-        "shape": guess_of(lab.spec.space).digest(),
+        "data": {key: spec.resolved()[key] for key in ("data", "task")},
+        "space": spec.space.digest(),
+        "precision": spec.training.precision,
+        "epochs": spec.training.epochs,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -136,8 +136,8 @@ def _until(pool: Pool, kind: type[Any]) -> list[Any]:
     raise ServiceError(f"a training process said nothing for {PATIENCE:.0f} s while it was measured")
 
 
-def _file(lab: Lab) -> Path:
-    return lab.home.folder / "engines.json"
+def _file(home: Home) -> Path:
+    return home.folder / "engines.json"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from searchlab.data import Examples
 from searchlab.errors import AllTrialsFailed, DataError, StudyConflict
 from searchlab.records import StudyResult, TrainingPlan, TrialRecord
 from searchlab.runner.home import Home
@@ -62,15 +59,7 @@ def candidate(name: str, home: Home, *, storage: str | None = None, trial: int |
         record = next((r for r in result.trials if r.trial.number == trial), None)
     if record is None:
         raise AllTrialsFailed(f"study {name!r} has no {'complete trial' if trial is None else f'trial {trial}'}")
-    weights = Path(record.result.weights) if record.result and record.result.weights else None
-    if weights is None or not weights.exists():
-        kept = sorted(
-            r.trial.number for r in result.trials if r.result and r.result.weights and Path(r.result.weights).exists()
-        )
-        raise StudyConflict(
-            f"the weights of trial {record.trial.number} of {name!r} are not on this machine; "
-            f"kept are those of {', '.join(map(str, kept)) or 'no trial'} (execution.keep_weights says how many)"
-        )
+    weights = weights_of(result, record)
     spec = stored_spec(name, home, storage)
     folder = home.study(name).folder
     prepared = _read(folder / "data.json")
@@ -85,15 +74,22 @@ def candidate(name: str, home: Home, *, storage: str | None = None, trial: int |
     )
 
 
-def deviation(chosen: Candidate, model: Any, examples: Examples) -> float:
-    """The standard deviation of the objective over single `examples`: what one score's noise comes from."""
-    task = TASKS.get(chosen.plan.task)
-    metric = chosen.plan.objective.metric.removeprefix("val_")
-    arrays = chosen.encoding.encode(examples)
-    rows = task.per_example(chosen.encoding, arrays.y, training.predict(model, arrays.x))[metric]
-    spread, mean, value = float(np.std(rows)), float(np.mean(rows)), task.combine(metric, rows)
-    is_root = value > 0 and not np.isclose(mean, value) and np.isclose(mean, value**2)
-    return spread / (2 * value) if is_root else spread  # the delta method, for the root of a mean
+def weights_of(result: StudyResult, record: TrialRecord) -> Path:
+    """The file with the weights of a trial.
+
+    Raises:
+        StudyConflict: They are not kept, or the study was run on another machine.
+    """
+    weights = Path(record.result.weights) if record.result and record.result.weights else None
+    if weights is not None and weights.exists():
+        return weights
+    kept = sorted(
+        r.trial.number for r in result.trials if r.result and r.result.weights and Path(r.result.weights).exists()
+    )
+    raise StudyConflict(
+        f"the weights of trial {record.trial.number} of {result.name!r} are not on this machine; "
+        f"kept are those of {', '.join(map(str, kept)) or 'no trial'} (execution.keep_weights says how many)"
+    )
 
 
 def export(

@@ -13,7 +13,8 @@ from searchlab.data import SearchSplits
 from searchlab.data.prepare import load_search
 from searchlab.executors import Channel
 from searchlab.records import TrialResult
-from searchlab.runner.messages import Epochs, Idle, Job, Ready, Setup, Verdict
+from searchlab.runner.finish import finish
+from searchlab.runner.messages import Epochs, Finish, Idle, Job, Ready, Setup, Verdict
 from searchlab.tasks import TASKS, Arrays
 from searchlab.training import ENGINES, Progress
 
@@ -36,6 +37,9 @@ def main(channel: Channel, setup: Mapping[str, Any]) -> None:
             job = channel.receive()
         except EOFError:
             return
+        if isinstance(job, Finish):
+            channel.send(finish(job, plan, encoding, examples.validation))
+            continue
         assert isinstance(job, Job), job
         _serve(channel, engine.train(job.cohort, plan, encoding, splits), prunes=given["prunes"])
         channel.send(Idle())

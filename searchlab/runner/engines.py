@@ -11,15 +11,19 @@ import importlib.util
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
+from searchlab import atomic
 from searchlab.errors import MissingExtra, SpecError
-from searchlab.records import TrainingPlan
+from searchlab.spec import TrainingSpec
 from searchlab.training import ENGINES
 
 AUTO = "auto"
+
+FILE = "engine.json"
+"""Of a study's folder: what trains it."""
 
 BACKENDS: Mapping[str, tuple[str, ...]] = {"fused": ("tensorflow",), "population": ("jax",)}
 """The backends of the engines that do not run on all."""
@@ -40,14 +44,42 @@ class Choice:
     """The most trials of one shape that a child trains at once."""
     reason: str
 
+    def keep(self, folder: Path) -> None:
+        """Write it down in the study's folder, for `settled`."""
+        atomic.write_json(folder / FILE, asdict(self))
+
     def environment(self) -> dict[str, str]:
         """What a child needs for it."""
         return {"KERAS_BACKEND": self.backend}
 
 
-def choose(
-    asked: str, *, plan: TrainingPlan, families: tuple[str, ...], measured: Mapping[str, float] | None = None
+class Plan(Protocol):
+    """What is asked of a training, as a `TrainingSpec` or a `TrainingPlan` has it."""
+
+    @property
+    def precision(self) -> str:
+        """Keras's dtype policy."""
+
+    @property
+    def jit_compile(self) -> bool | Literal["auto"]:
+        """Whether XLA compiles the training step."""
+
+
+def settled(
+    folder: Path, training: TrainingSpec, *, families: tuple[str, ...], measured: Mapping[str, float]
 ) -> Choice:
+    """`choose` for the study in `folder`; with "auto" a study that was begun stays with its engine and backend.
+
+    Why: another backend draws other first weights from a trial's seed, and the trials of a study shall compare.
+    """
+    asked = training.engine
+    begun = _read(folder / FILE).get("engine")
+    if asked == AUTO and begun in candidates(training):
+        asked = begun
+    return choose(asked, plan=training, families=families, measured=measured)
+
+
+def choose(asked: str, *, plan: Plan, families: tuple[str, ...], measured: Mapping[str, float] | None = None) -> Choice:
     """The engine that was `asked` for by name, or with "auto" the fastest that there is.
 
     `measured` holds seconds a trial by engine, where this machine has tried them on such a study.
@@ -66,7 +98,7 @@ def choose(
     return _choice(possible[0], families, _rule(possible[0], plan))
 
 
-def candidates(plan: TrainingPlan) -> tuple[str, ...]:
+def candidates(plan: Plan) -> tuple[str, ...]:
     """The engines that can train such a plan here, the likely fastest first."""
     asked = os.environ.get("KERAS_BACKEND")
     found = ["fit"]
@@ -106,7 +138,7 @@ def _choice(engine: str, families: tuple[str, ...], reason: str) -> Choice:
     return Choice(engine, backend_of(engine), together, reason)
 
 
-def _rule(engine: str, plan: TrainingPlan) -> str:
+def _rule(engine: str, plan: Plan) -> str:
     if engine == "population":
         return "JAX is installed: many trials at once"
     if engine == "fused":
@@ -130,8 +162,13 @@ def _is_there(engine: str) -> bool:
 def _configured() -> str:
     """The backend in Keras's own settings file, which KERAS_HOME or the user's home has."""
     folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    return str(_read(folder / "keras.json").get("backend", DEFAULT_BACKEND))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file; empty when there is none."""
     try:
-        content: Any = json.loads((folder / "keras.json").read_text(encoding="utf-8"))
-        return str(content.get("backend", DEFAULT_BACKEND))
-    except (OSError, ValueError, AttributeError):
-        return DEFAULT_BACKEND
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -43,14 +43,16 @@ class Lab:
         return self.home.study(self.spec.name)
 
 
-def assemble(spec: StudySpec, home: Home, watcher: Watcher) -> Lab:
-    """Check `spec`, prepare its data (once: the same data and split are found again) and fit its encoding.
+def assemble(spec: StudySpec, home: Home, watcher: Watcher, checked: Checked | None = None) -> Lab:
+    """Prepare the data of `spec` (once: the same data and split are found again) and fit its encoding.
+
+    `checked` is what `check` gave for it, where that was done already.
 
     Raises:
         SpecError: Faults of the study file, all together.
         DataError: The data cannot be read, split or learned from.
     """
-    checked = check(spec)
+    checked = checked or check(spec)
     watcher.stage(f"preparing the data: {spec.data.source.name}")
     collection = SOURCES.get(spec.data.source.name).load(checked.source, spec.folder)
     task = TASKS.get(spec.task)

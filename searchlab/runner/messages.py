@@ -8,6 +8,8 @@
         Verdict(stop)              ─────▶                  only when setup["prunes"]
                                    ◀─────   TrialResult    once for each trial of the cohort
                                    ◀─────   Idle           the cohort is done: the next Job, please
+        Finish(trial)              ─────▶                  instead of a Job: make a model of that trial
+                                   ◀─────   Finished
 
 `Ready` also means idle.  The child leaves when the channel closes.  Nothing here can name the sealed test.
 """
@@ -18,7 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from searchlab.records import Cohort, Epoch, TrainingPlan
+from searchlab.data import Array
+from searchlab.records import Cohort, Epoch, TrainingPlan, Trial
 
 ENTRY = "searchlab.runner.child:main"
 """The `entry` that an executor starts."""
@@ -72,3 +75,26 @@ class Verdict:
 @dataclass(frozen=True)
 class Idle:
     """The job is done and every result of it was sent."""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Rebuild this trial's model from its weights and write it as one `.keras` file."""
+
+    trial: Trial
+    weights: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The answer to `Finish`: the file is there."""
+
+    sd: float
+    """The standard deviation of the objective over single validation examples."""
+    inputs: Array
+    """(n, …) a few raw inputs."""
+    outputs: Array
+    """(n, units) what the model predicts for them."""
+    fault: str | None = None
+    """Why there is no file after all, in one line; then the other fields mean nothing."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from searchlab import atomic
 from searchlab.records import StudyResult, TestScore
 from searchlab.reports.html import render
 from searchlab.runner.home import Home
-from searchlab.search.figures import figures, pictures
+from searchlab.search.figures import Figure, figures, page_of, pictures
 from searchlab.search.study import Study
 from searchlab.space import Space
 
@@ -48,24 +48,36 @@ def write_score(score: TestScore, path: Path) -> None:
     atomic.write_json(path, asdict(score))
 
 
-def write_report(result: StudyResult, space: Space, path: Path) -> Path:
-    """Write the HTML report of `result` to `path`."""
+@dataclass(frozen=True)
+class Drawn:
+    """Everything that is drawn of a study, once for the report and the tracker."""
+
+    figures: Mapping[str, Figure]
+    """Interactive ones by name."""
+    pictures: Mapping[str, bytes]
+    """PNG files by name."""
+
+    def attachments(self) -> Mapping[str, bytes | str]:
+        """What the tracker keeps with the study: every figure as a page and as a picture, by path."""
+        pages = {f"figures/{name}.html": page_of(figure) for name, figure in self.figures.items()}
+        return {**pages, **{f"figures/{name}.png": content for name, content in self.pictures.items()}}
+
+
+def draw(result: StudyResult, space: Space) -> Drawn:
+    """Draw `result`."""
+    return Drawn(figures(result, space), pictures(result, space))
+
+
+def write_report(result: StudyResult, space: Space, path: Path, drawn: Drawn | None = None) -> Path:
+    """Write the HTML report of `result` to `path`, with the figures of `drawn` where they are there already."""
     facts = result.facts
     shown = replace(result, facts={name: value for name, value in facts.items() if name not in TOLD_ELSEWHERE})
+    found = drawn.figures if drawn is not None else figures(result, space)
     page = render(
         shown,
-        {name.replace("_", " ").capitalize(): figure for name, figure in figures(result, space).items()},
+        {name.replace("_", " ").capitalize(): figure for name, figure in found.items()},
         description=str(facts.get("data_description", "")),
         resolved=str(facts.get("resolved", "")),
         sd=facts.get("objective_sd"),
     )
     return atomic.write_text(path, page)
-
-
-def attachments(result: StudyResult, space: Space) -> Mapping[str, bytes | str]:
-    """What the tracker keeps with the study: every figure as a page and as a picture, by path."""
-    pages = {
-        f"figures/{name}.html": figure.to_html(include_plotlyjs="cdn")
-        for name, figure in figures(result, space).items()
-    }
-    return {**pages, **{f"figures/{name}.png": content for name, content in pictures(result, space).items()}}

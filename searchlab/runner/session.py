@@ -3,42 +3,46 @@
 from __future__ import annotations
 
 import logging
+import threading
 import uuid
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from searchlab.config.writer import to_yaml
 from searchlab.errors import SearchlabError
-from searchlab.executors import EXECUTORS, Slot
 from searchlab.records import StudyResult
 from searchlab.reports.words import study_lines
 from searchlab.runner.calibration import known
-from searchlab.runner.champion import candidate, deviation
-from searchlab.runner.engines import AUTO, Choice, candidates, choose
+from searchlab.runner.champion import weights_of
+from searchlab.runner.check import check
+from searchlab.runner.early import Children
+from searchlab.runner.engines import Choice, settled
+from searchlab.runner.finish import finish
 from searchlab.runner.home import Home
 from searchlab.runner.lab import Lab, assemble, facts_of, families_of, keep
 from searchlab.runner.lock import only_one
-from searchlab.runner.messages import ENTRY, Setup
-from searchlab.runner.outcome import attachments, result_of, write_report
+from searchlab.runner.messages import Finish, Finished, Setup
+from searchlab.runner.outcome import Drawn, draw, result_of, write_report
 from searchlab.runner.slots import slots
 from searchlab.runner.supervisor import Ending, Limits, Supervisor
 from searchlab.runner.tracked import PATIENCE, session_of
 from searchlab.runner.watch import Opening, Watcher
+from searchlab.search import figures
 from searchlab.search.study import Study
 from searchlab.space import Pick
 from searchlab.spec import StudySpec
 from searchlab.tracking import Session
-from searchlab.training import champion as training
+from searchlab.training.quiet import load_quietly
 
 log = logging.getLogger(__name__)
 
 FINISHED = ("complete", "pruned", "failed")
-EXAMPLE_ROWS = 3
-"""So many raw examples go with the logged model, to show what it takes."""
+CHAMPION_PATIENCE = 600.0
+"""Seconds that a child has for making the best model."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,34 @@ def run(spec: StudySpec, home: Home, watcher: Watcher) -> Outcome:
         StudyConflict: The stored study of this name differs in more than its budget.
         ServiceError: The storage cannot be reached.
     """
-    lab = assemble(spec, home, watcher)
-    with only_one(lab.folder.folder, spec.name):
+    checked = check(spec)
+    folder = home.study(spec.name).folder
+    choice = settled(folder, spec.training, families=families_of(spec), measured=known(spec, home))
+    with only_one(folder, spec.name), _children(spec, home, choice) as children:
+        lab = assemble(spec, home, watcher, checked)
         study = _create(lab)
+        study.remember(trained_by=asdict(choice))
+        choice.keep(folder)
         with session_of(spec, home, study.objective, study.facts) as session:
-            ending, reason = _supervise(lab, study, session, watcher)
-            return _conclude(lab, study, ending, reason, session, watcher)
+            ending, reason = _supervise(lab, study, session, watcher, children, choice)
+            return _conclude(lab, study, ending, reason, session, watcher, children)
+
+
+@contextmanager
+def _children(spec: StudySpec, home: Home, choice: Choice) -> Iterator[Children]:
+    """Children that load Keras from now on; none is left afterwards."""
+    places = slots(
+        spec.execution.workers,
+        spec.execution.threads,
+        spec.execution.gpus,
+        deterministic=spec.training.deterministic,
+        extra=choice.environment(),
+    )
+    children = Children(spec.execution.executor, places[: spec.search.trials], home.study(spec.name).logs)
+    try:
+        yield children
+    finally:
+        children.close()
 
 
 def _create(lab: Lab) -> Study:
@@ -109,90 +135,95 @@ def _create(lab: Lab) -> Study:
     return study
 
 
-def _supervise(lab: Lab, study: Study, session: Session, watcher: Watcher) -> tuple[Ending, str | None]:
+def _supervise(
+    lab: Lab, study: Study, session: Session, watcher: Watcher, children: Children, choice: Choice
+) -> tuple[Ending, str | None]:
     """Train until the end; nothing is started when the budget is spent already."""
     spec = lab.spec
-    wanted = study.remaining(spec.search.trials)
-    if wanted == 0:
+    prunes = spec.search.pruner.name != "none"
+    children.brief(
+        Setup(
+            data=str(lab.prepared.folder),
+            encoding=lab.encoding.to_json(),
+            plan=lab.plan,
+            engine=choice.engine,
+            prunes=prunes,
+        )
+    )
+    if study.remaining(spec.search.trials) == 0:
         return "done", None
-    choice = _engine(lab, study)
-    places = slots(
-        spec.execution.workers,
-        spec.execution.threads,
-        spec.execution.gpus,
-        deterministic=spec.training.deterministic,
-        extra=choice.environment(),
-    )[:wanted]
-    watcher.stage(f"starting {len(places)} {'worker' if len(places) == 1 else 'workers'}")
-    setup = Setup(
-        data=str(lab.prepared.folder),
-        encoding=lab.encoding.to_json(),
-        plan=lab.plan,
-        engine=choice.engine,
-        prunes=spec.search.pruner.name != "none",
-    )
-    pool = EXECUTORS.get(spec.execution.executor).open(
-        places, entry=ENTRY, setup=setup, log_folder=str(lab.folder.logs)
-    )
+    threading.Thread(target=_load_drawing, name="searchlab-load", daemon=True).start()
+    count = len(children.slots)
+    watcher.stage(f"starting {count} {'worker' if count == 1 else 'workers'}")
     supervisor = Supervisor(
         study=study,
-        pool=pool,
+        pool=children,
         objective=study.objective,
         limits=Limits(spec.search.trials, spec.search.timeout, spec.execution.keep_weights),
-        prunes=setup["prunes"],
+        prunes=prunes,
         listeners=(session,),
         watcher=watcher,
     )
     records = study.records()
     supervisor.remember_weights(iter(records))
-    watcher.opened(_opening(lab, places, sum(record.state in FINISHED for record in records)))
+    watcher.opened(_opening(lab, count, sum(record.state in FINISHED for record in records)))
+    ending: Ending | None = None
     try:
         ending = supervisor.run()
     finally:
         watcher.closed()
-        pool.close()
+        if ending not in ("done", "out of time"):  # what still trains must not write any more
+            children.close()
         study.requeue_stale(lost=False)
     return ending, supervisor.pause_reason
 
 
-def _engine(lab: Lab, study: Study) -> Choice:
-    """What trains the study; one that is resumed stays with the engine and backend that it was begun with.
-
-    Why: another backend draws other first weights from a trial's seed, and trials of one study shall compare.
-    """
-    asked, begun = lab.spec.training.engine, study.facts.get("trained_by")
-    if asked == AUTO and begun and begun["engine"] in candidates(lab.plan):
-        asked = begun["engine"]
-    choice = choose(asked, plan=lab.plan, families=families_of(lab.spec), measured=known(lab))
-    study.remember(trained_by={"engine": choice.engine, "backend": choice.backend, "reason": choice.reason})
-    return choice
+def _load_drawing() -> None:
+    """Load what the end of the run will draw with, while the children do their work."""
+    with suppress(ImportError):  # said where it is used
+        figures.load()
 
 
-def _opening(lab: Lab, places: tuple[Slot, ...], finished: int) -> Opening:
+def _opening(lab: Lab, workers: int, finished: int) -> Opening:
     return Opening(
         study=lab.spec.name,
         objective=lab.checked.objective,
         budget=lab.spec.search.trials,
         finished=finished,
         epochs=lab.plan.epochs,
-        workers=len(places),
+        workers=workers,
         description=lab.collection.description,
         timeout=lab.spec.search.timeout,
     )
 
 
 def _conclude(
-    lab: Lab, study: Study, ending: Ending, reason: str | None, session: Session, watcher: Watcher
+    lab: Lab,
+    study: Study,
+    ending: Ending,
+    reason: str | None,
+    session: Session,
+    watcher: Watcher,
+    children: Children,
 ) -> Outcome:
     """Keep the champion, write the report, close the parent run."""
-    champion: Path | None = None
+    result = result_of(study, lab.home)
+    drawn: Drawn | None = None
+    made: Finished | None = None
     if ending != "interrupted":
         watcher.stage("writing the best model and the report")
-        champion = _keep_champion(lab, study, session)
-    result = result_of(study, lab.home)
-    report = write_report(result, study.space, lab.folder.report)
-    if ending != "interrupted":
-        session.study_finished(result, attachments(result, study.space))
+        order = _order(lab, result)
+        slot = children.ask(order) if order is not None else None
+        drawn = draw(result, study.space)  # while a child makes the model
+        made = _made(order, slot, lab, children) if order is not None else None
+        if made is not None:
+            study.remember(objective_sd=made.sd)
+            result = replace(result, facts=study.facts)
+    report = write_report(result, study.space, lab.folder.report, drawn)
+    if drawn is not None:
+        session.study_finished(result, drawn.attachments())
+    if made is not None:
+        session.log_model(lab.folder.champion, inputs=made.inputs, outputs=made.outputs)
     return Outcome(
         result=result,
         ending=ending,
@@ -200,24 +231,29 @@ def _conclude(
         lines=tuple(study_lines(result, sd=result.facts.get("objective_sd"))),
         view=session.view_url(PATIENCE),
         report=report,
-        champion=champion,
+        champion=None if made is None else lab.folder.champion,
     )
 
 
-def _keep_champion(lab: Lab, study: Study, session: Session) -> Path | None:
-    """Save the best model, raw inputs in, and hand it to the tracker; a study without a complete trial has none."""
-    if result_of(study, lab.home).best is None:
+def _order(lab: Lab, result: StudyResult) -> Finish | None:
+    """What to make of the best trial; None without a complete one, or when its weights are gone."""
+    best = result.best
+    if best is None:
         return None
     try:
-        chosen = candidate(lab.spec.name, lab.home, storage=lab.spec.storage)
-    except SearchlabError as error:  # its weights are gone: the search itself is not lost for that
+        return Finish(best.trial, str(weights_of(result, best)), str(lab.folder.champion))
+    except SearchlabError as error:  # the search itself is not lost for that
         log.warning("the best model cannot be written: %s", error)
         return None
-    core = chosen.model()
-    study.remember(objective_sd=deviation(chosen, core, lab.splits.validation))
-    model = training.exportable(core, chosen.encoding)
-    path = training.export(model, lab.folder.champion, "keras")
-    few = lab.splits.validation.take(np.arange(min(EXAMPLE_ROWS, len(lab.splits.validation))))
-    rows = few.x if few.categories is None else lab.encoding.encode(few).x  # words are encoded before the model
-    session.log_model(model, inputs=rows, outputs=training.predict(model, rows))
-    return path
+
+
+def _made(order: Finish, slot: int | None, lab: Lab, children: Children) -> Finished | None:
+    """The model as the child in `slot` made it; as this process makes it where no child can."""
+    made = children.answer(slot, CHAMPION_PATIENCE) if slot is not None else None
+    if made is None:
+        load_quietly()
+        made = finish(order, lab.plan, lab.encoding, lab.splits.validation)
+    if made.fault is not None:
+        log.warning("the best model cannot be written: %s", made.fault)
+        return None
+    return made

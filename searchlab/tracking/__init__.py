@@ -121,11 +121,11 @@ class Session(Protocol):
     def test_scored(self, score: TestScore) -> None:
         """The seal was opened."""
 
-    def log_model(self, model: Any, *, inputs: Array, outputs: Array) -> str | None:
-        """Store the loaded Keras model `model` as the study's champion and return its URI; None where none is kept.
+    def log_model(self, model: Path, *, inputs: Array, outputs: Array) -> str | None:
+        """Store the `.keras` file `model` as the study's champion and return its URI; None where none is kept.
 
         `inputs` are a few raw examples (n, …) and `outputs` what the model predicts for them.  Best effort: an error
-        is logged, and None returned.
+        is logged, and None returned.  Keras is not loaded.
         """
 
     def view_url(self, timeout: float = 10.0) -> str | None:

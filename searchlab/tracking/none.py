@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from searchlab.data import Array
 from searchlab.records import Epoch, StudyResult, TestScore, Trial, TrialRecord
@@ -26,7 +25,7 @@ class _Session:
 
     def test_scored(self, score: TestScore) -> None: ...
 
-    def log_model(self, model: Any, *, inputs: Array, outputs: Array) -> str | None:
+    def log_model(self, model: Path, *, inputs: Array, outputs: Array) -> str | None:
         return None
 
     def view_url(self, timeout: float = 10.0) -> str | None:

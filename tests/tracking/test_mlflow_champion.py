@@ -31,7 +31,8 @@ def test_the_best_model_serves_in_a_fresh_process(study, home):
     session = TRACKERS.get("mlflow").open(None, experiment="small", home=home)
     study.tell(session)
     session.study_finished(study.result)
-    uri = session.log_model(model, inputs=inputs, outputs=outputs)
+    model.save(home / "model.keras")
+    uri = session.log_model(home / "model.keras", inputs=inputs, outputs=outputs)
     assert session.close(60).is_complete
     assert uri is not None
     store = f"sqlite:///{home / 'mlflow.db'}"

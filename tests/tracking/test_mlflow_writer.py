@@ -1,6 +1,7 @@
 import json
 import logging
 import time
+from pathlib import Path
 
 from searchlab.tracking import TRACKERS
 from searchlab.tracking.mlflow import places, writer
@@ -41,7 +42,7 @@ def test_a_dead_server_never_holds_anyone_up(study, tmp_path, caplog):
         session.study_finished(study.result, {"figures/a.png": b"\x89PNG"})
         assert time.perf_counter() - began < 1.0
         assert session.view_url(20) is None
-        assert session.log_model(object(), inputs=None, outputs=None) is None
+        assert session.log_model(Path("none.keras"), inputs=None, outputs=None) is None
         delivery = session.close(20)
     assert delivery.delivered == 0
     assert delivery.undelivered > 20

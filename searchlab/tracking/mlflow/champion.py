@@ -1,12 +1,18 @@
 """The best model as an MLflow model: Keras flavor, a `.keras` file without pickles, signature and input example.
 
-Why not `mlflow.keras.log_model`: it works through the global current run and tracking URI; here both are explicit.
+Why not `mlflow.keras`: it loads Keras into the supervisor (three to five seconds) to save what a child has saved
+already, and `log_model` works through the global current run and tracking URI, where both are explicit here.  So the
+folder that `mlflow.keras.save_model` would write is written by hand; a test loads one in a fresh process.
 Requirements are given, since guessing them runs the model in a fresh process for several seconds.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import platform
+import shutil
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,20 +25,22 @@ from searchlab.lazy import lazy
 
 if TYPE_CHECKING:
     import mlflow.entities as entities
-    import mlflow.keras as flavor
     import mlflow.models as models
+    import mlflow.models.utils as examples
+    import mlflow.pyfunc as pyfunc
     import mlflow.types as types
 else:
     entities = lazy("mlflow.entities")
-    flavor = lazy("mlflow.keras")
     models = lazy("mlflow.models")
+    examples = lazy("mlflow.models.utils")
+    pyfunc = lazy("mlflow.pyfunc")
     types = lazy("mlflow.types")
 
 RUNTIME = ("keras", "tensorflow", "jax", "torch", "numpy", "pandas", "mlflow")
 
 
-def write_model(client: Any, run_id: str, model: Any, *, name: str, inputs: Array, outputs: Array) -> str:
-    """Store `model` on the run and return its URI, `models:/<id>`; takes some seconds (Keras and MLflow load)."""
+def write_model(client: Any, run_id: str, model: Path, *, name: str, inputs: Array, outputs: Array) -> str:
+    """Store `model` on the run and return its URI, `models:/<id>`; a fifth of a second once MLflow is loaded."""
     run = client.get_run(run_id)
     logged = client.create_logged_model(
         run.info.experiment_id, name=name, source_run_id=run_id, tags={"searchlab.study": name}, model_type="keras"
@@ -47,14 +55,8 @@ def write_model(client: Any, run_id: str, model: Any, *, name: str, inputs: Arra
                 run_id=run_id,
                 model_id=logged.model_id,
             )
-            flavor.save_model(
-                model,
-                str(place),
-                mlflow_model=written,
-                signature=models.ModelSignature(inputs=_schema(inputs), outputs=_schema(outputs)),
-                input_example=inputs[:2],
-                pip_requirements=requirements(),
-            )
+            written.signature = models.ModelSignature(inputs=_schema(inputs), outputs=_schema(outputs))
+            _fill(place, written, model, inputs[:2])
             client.log_model_artifacts(logged.model_id, str(place))
         client.finalize_logged_model(logged.model_id, "READY")
     except BaseException:
@@ -72,6 +74,33 @@ def requirements() -> list[str]:
         with contextlib.suppress(PackageNotFoundError):
             found.append(f"{library}=={version(library)}")
     return found
+
+
+def _fill(folder: Path, written: Any, model: Path, few: Array) -> None:
+    """Write `folder` as `mlflow.keras.save_model` of MLflow 3 does, around a `.keras` file that is there already."""
+    examples._save_example(written, few, str(folder))
+    data = folder / "data"
+    data.mkdir()
+    (data / "keras_module.txt").write_text("keras", encoding="utf-8")
+    shutil.copyfile(model, data / "model.keras")
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    written.add_flavor(
+        "keras", data="data", keras_version=version("keras"), keras_backend=backend, save_exported_model=False
+    )
+    pyfunc.add_to_model(written, loader_module="mlflow.keras", conda_env="conda.yaml", python_env="python_env.yaml")
+    written.model_size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    written.save(str(folder / "MLmodel"))
+    python, pip = platform.python_version(), requirements()
+    conda = {
+        "name": "mlflow-env",
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={python}", "pip", {"pip": pip}],
+    }
+    environment = {"python": python, "build_dependencies": ["pip"], "dependencies": ["-r requirements.txt"]}
+    # JSON is YAML, and needs no library of its own here.
+    (folder / "conda.yaml").write_text(json.dumps(conda, indent=1) + "\n", encoding="utf-8")
+    (folder / "python_env.yaml").write_text(json.dumps(environment, indent=1) + "\n", encoding="utf-8")
+    (folder / "requirements.txt").write_text("\n".join(pip) + "\n", encoding="utf-8")
 
 
 def _schema(array: Array) -> types.Schema:

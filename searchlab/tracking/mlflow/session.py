@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from searchlab.data import Array
 from searchlab.records import Epoch, StudyResult, TestScore, Trial, TrialRecord
@@ -70,7 +69,7 @@ class MlflowSession:
         """Test metrics on the study's run."""
         self._writer.put(self._of_study.test_scored(score))
 
-    def log_model(self, model: Any, *, inputs: Array, outputs: Array) -> str | None:
+    def log_model(self, model: Path, *, inputs: Array, outputs: Array) -> str | None:
         """The champion on the study's run."""
         place = self._place(timeout=30.0)
         if place is None:
