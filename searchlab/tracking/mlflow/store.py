@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from searchlab.lazy import lazy
 from searchlab.tracking import StoredRun
-from searchlab.tracking.mlflow import places, template, words
+from searchlab.tracking.mlflow import places, tables, template, words
 from searchlab.tracking.mlflow.steps import Step, content_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 else:
     mlflow = lazy("mlflow")
     entities = lazy("mlflow.entities")
+
+log = logging.getLogger(__name__)
 
 METRICS, OTHERS = 1000, 100  # most in one log_batch; mlflow/utils/validation.py
 FINAL = ("complete", "pruned", "failed")
@@ -68,6 +71,7 @@ class Store:
         self._ids: dict[str, str] = {}
         self._found: set[str] = set()
         self._steps: dict[tuple[str, str], set[int]] = {}
+        self._knows_tables = tables.are_known(uri)
 
     @staticmethod
     def ask(uri: str) -> None:
@@ -82,12 +86,39 @@ class Store:
             Exception: Whatever says that the store is out of reach; then all `steps` may be tried again.
         """
         refused: list[tuple[Step, str]] = []
-        order = list(dict.fromkeys(step.run for step in steps))
-        for run in order:
-            mine = [step for step in steps if step.run == run]
-            for is_row, some in groupby(mine, lambda step: step.kind in ("metrics", "params", "tags")):
-                chunk = list(some)
-                refused += self._try(chunk) if is_row else [lost for step in chunk for lost in self._try([step])]
+        by_run: dict[str, list[Step]] = {}
+        for step in steps:
+            by_run.setdefault(step.run, []).append(step)
+        wholes = {run: trial for run, mine in by_run.items() if (trial := self._whole(mine)) is not None}
+        for run, mine in by_run.items():
+            if run not in wholes:
+                refused += self._write_run(mine)
+        written = self._write_whole(list(wholes.values())) if wholes else {}
+        for run in wholes:
+            if run not in written:
+                refused += self._write_run(by_run[run])
+        return refused
+
+    def _whole(self, steps: Sequence[Step]) -> tables.Whole | None:
+        return tables.whole(steps) if self._knows_tables and steps[0].run not in self._ids else None
+
+    def _write_whole(self, trials: Sequence[tables.Whole]) -> Mapping[str, str]:
+        """Write trials at once, as far as that can be done; the ids of those that were written."""
+        parents = {uid: run for uid in {trial.parent for trial in trials} if (run := self.run_id(uid)) is not None}
+        try:
+            found = [trial for trial in trials if trial.parent in parents]
+            written = tables.write(self.uri, self.experiment_id, found, parents)
+        except sqlite3.Error as error:
+            log.debug("trials are written one by one: %s", error)
+            return {}
+        self._ids.update(written)
+        return written
+
+    def _write_run(self, steps: Sequence[Step]) -> list[tuple[Step, str]]:
+        refused: list[tuple[Step, str]] = []
+        for is_row, some in groupby(steps, lambda step: step.kind in ("metrics", "params", "tags")):
+            chunk = list(some)
+            refused += self._try(chunk) if is_row else [lost for step in chunk for lost in self._try([step])]
         return refused
 
     def run_id(self, uid: str) -> str | None:

@@ -1,6 +1,7 @@
 """A thread that delivers steps to the store, so that nobody waits for MLflow.
 
-Steps queue up in memory; once a second, or at once when a run ends, all that have queued are written together.  While
+Steps queue up in memory; once a second, or at once when somebody waits, all that have queued are written together: a
+trial shorter than that is then one piece (see `tables`).  While
 the store is out of reach they wait, one warning is logged every few minutes, and what is left at the end goes to a
 file of one step a line (`steps.to_line`), from which it can be delivered later.
 """
@@ -25,7 +26,7 @@ from searchlab.tracking.mlflow.words import printable
 log = logging.getLogger(__name__)
 
 GATHER = 1.0
-"""Seconds that the metrics of running trials may wait for company."""
+"""Seconds that steps may wait for company."""
 BATCH = 2000
 """Most steps in one go, so that progress is kept when the store fails half-way through a backlog."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -62,7 +63,6 @@ class Writer:
                 self._refused += new
                 return
             self._queue.extend(new)
-            self._is_urgent |= any(step.kind != "metrics" for step in new)
             self._changed.notify_all()
 
     def flush(self, timeout: float) -> bool:
