@@ -1,10 +1,16 @@
-"""Live progress of a study: a rich display on a terminal, plain lines elsewhere."""
+"""Live progress of a study: a rich display on a terminal, plain lines elsewhere.
+
+The rule for fast studies: each second has room for ten lines of finished trials; those that find none are told
+together, in one line, when the second is over.  The picture is drawn four times a second.  So the display costs the
+supervisor a few milliseconds a second, however many trials finish.
+"""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
@@ -19,6 +25,9 @@ from rich.text import Text
 from searchlab.records import Epoch, Trial, TrialRecord
 from searchlab.runner.watch import Opening
 from searchlab.space import Params
+
+LINES, SECOND, DRAWING = 10, 1.0, 0.25
+"""So many lines of finished trials in so many seconds; seconds between two drawings of the picture."""
 
 MARKS = {"complete": ("✓", "green"), "pruned": ("✂", "yellow"), "failed": ("✗", "red")}
 
@@ -54,17 +63,30 @@ def configuration(params: Params, varied: frozenset[str], width: int = 60) -> st
 class Progress(AbstractContextManager["Progress"]):
     """A watcher that shows what happens."""
 
-    def __init__(self, console: Console, *, varied: frozenset[str], plain: bool | None = None) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        varied: frozenset[str],
+        plain: bool | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._console = console
+        self._now = now
         self._varied = varied
         self._plain = not console.is_terminal if plain is None else plain
         self._opening: Opening | None = None
         self._counts: Counter[str] = Counter()
         self._running: dict[int, tuple[Trial, Epoch | None]] = {}
         self._best: TrialRecord | None = None
-        self._epochs: deque[float] = deque(maxlen=400)
-        self._started = time.monotonic()
+        self._epochs: deque[float] = deque(maxlen=4000)
+        self._started = now()
         self._live: Live | None = None
+        self._drawn = -math.inf
+        self._second = -math.inf
+        """When the second began whose lines are counted."""
+        self._told = 0
+        self._untold: list[TrialRecord] = []
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -80,7 +102,7 @@ class Progress(AbstractContextManager["Progress"]):
     def opened(self, opening: Opening) -> None:
         """Start the display."""
         self._opening = opening
-        self._started = time.monotonic()
+        self._started = self._now()
         done = f", {opening.finished} of them done before" if opening.finished else ""
         self._console.print(
             Text(
@@ -99,7 +121,7 @@ class Progress(AbstractContextManager["Progress"]):
 
     def epoch(self, epoch: Epoch) -> None:
         """A trial's newest epoch."""
-        self._epochs.append(time.monotonic())
+        self._epochs.append(self._now())
         if epoch.trial in self._running:
             self._running[epoch.trial] = (self._running[epoch.trial][0], epoch)
         self.tick()
@@ -117,20 +139,35 @@ class Progress(AbstractContextManager["Progress"]):
         )
         if is_best:
             self._best = record
-        line = self._line(record, is_best)
-        self._console.print(line, soft_wrap=self._plain)  # above the live part, where it stays
+        self._tell_together()
+        if self._told < LINES:
+            self._told += 1
+            self._console.print(self._line(record, is_best), soft_wrap=self._plain)  # above the live part, to stay
+        else:
+            self._untold.append(record)
         self.tick()
 
     def tick(self) -> None:
-        """Draw again."""
-        if self._live is not None:
+        """Draw again, if it is time."""
+        self._tell_together()
+        if self._live is not None and self._now() - self._drawn >= DRAWING:
+            self._drawn = self._now()
             self._live.update(self._picture())
 
     def closed(self) -> None:
         """End the display; what it showed last gives way to the summary."""
+        self._tell_together(at_once=True)
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def _tell_together(self, *, at_once: bool = False) -> None:
+        """When a second is over, tell in one line what found no room in it, and begin the next."""
+        if not at_once and self._now() - self._second < SECOND:
+            return
+        if self._untold:
+            self._console.print(self._group(self._untold), soft_wrap=self._plain)
+        self._second, self._told, self._untold = self._now(), len(self._untold[:1]), []
 
     # Drawing -----------------------------------------------------------------------------------------------------
 
@@ -147,17 +184,31 @@ class Progress(AbstractContextManager["Progress"]):
             line.append(f"  {record.result.reason}", style="red")
         return line
 
+    def _group(self, records: Sequence[TrialRecord]) -> Text:
+        """Several trials in one line: how many ended how, and the best so far when it is among them."""
+        numbers = [record.trial.number for record in records]
+        counts = Counter(record.state for record in records)
+        told = ", ".join(f"{count} {state}" for state, count in counts.items())
+        line = Text(f"… {len(records)} more ({min(numbers)} to {max(numbers)}): {told}", style="dim")
+        best = self._best
+        if best is not None and best.trial.number in numbers:
+            line.append(f"  trial {best.trial.number}: {best.value:.4f}  ← best", style="bold green")
+        reasons = {record.result.reason for record in records if record.state == "failed" and record.result}
+        for reason in sorted(reason for reason in reasons if reason)[:3]:
+            line.append(f"  {reason}", style="red")
+        return line
+
     def _picture(self) -> RenderableType:
         opening = self._opening
         if opening is None:
             return Text("")
         finished = opening.finished + sum(self._counts.values())
-        elapsed = time.monotonic() - self._started
+        elapsed = self._now() - self._started
         rate = sum(self._counts.values()) / elapsed if elapsed > 0 else 0.0
         left = (opening.budget - finished) / rate if rate else float("inf")
         if opening.timeout is not None:
             left = min(left, opening.timeout - elapsed)
-        window = [moment for moment in self._epochs if moment > time.monotonic() - 20]
+        window = [moment for moment in self._epochs if moment > self._now() - 20]
         speed = len(window) / min(20.0, max(elapsed, 0.1))
         best = "–" if self._best is None else f"{self._best.value:.4f} (trial {self._best.trial.number})"
         head = Table.grid(padding=(0, 2))
