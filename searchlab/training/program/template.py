@@ -59,6 +59,18 @@ class Draw:
         return np.asarray(keras.ops.convert_to_numpy(drawn(self.shape, dtype=self.dtype)))
 
 
+@dataclass(frozen=True)
+class Stream:
+    """How a random state follows from a trial's seed: as `keras.random.SeedGenerator` begins."""
+
+    path: seeds.Path
+    dtype: str
+
+    def value(self, seed: int) -> Array:
+        """The first state under `seed`, made without a generator: Keras notes every generator for ever."""
+        return np.asarray([seeds.derive(seed, *self.path), 0]).astype(self.dtype)
+
+
 class Template:
     """One shape: its model, dials, loss and metrics, and how its variables begin."""
 
@@ -117,14 +129,14 @@ class Template:
                 found[f"{prefix}{metric.name}"] = float(metric.stateless_result(list(state)))
         return found
 
-    def _beginning(self, variable: Any) -> Draw | Array | seeds.Path:
+    def _beginning(self, variable: Any) -> Draw | Stream | Array:
         """How `variable` begins: by a draw, always with the same value, or (a random state) with a seed."""
         value = np.asarray(keras.ops.convert_to_numpy(variable))
         owner, generator = next(((o, g) for o, g in _generators(self.model) if g.state is variable), (None, None))
         if generator is not None:
             path = self._paths.get(generator._initial_seed)
-            if path is not None:
-                return path
+            if path is not None and np.array_equal((stream := Stream(path, variable.dtype)).value(SEED), value):
+                return stream
             if getattr(owner, "dropout", None) == 0.0 == getattr(owner, "recurrent_dropout", None):
                 return value  # a recurrent layer's, which draws nothing
             raise NotShared(f"{variable.path} has a seed that does not come from the trial's")
@@ -142,12 +154,8 @@ class Template:
         return value
 
 
-def _value(beginning: Draw | Array | seeds.Path, seed: int) -> Array:
-    if isinstance(beginning, Draw):
-        return beginning.value(seed)
-    if isinstance(beginning, tuple):
-        return np.asarray(keras.ops.convert_to_numpy(keras.random.SeedGenerator(seeds.derive(seed, *beginning)).state))
-    return beginning
+def _value(beginning: Draw | Stream | Array, seed: int) -> Array:
+    return beginning.value(seed) if isinstance(beginning, Draw | Stream) else beginning
 
 
 def _generators(model: keras.Model) -> Iterator[tuple[Any, Any]]:
