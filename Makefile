@@ -26,8 +26,8 @@ lint: $(READY)  ## ruff and mypy --strict.
 house: $(READY)  ## The floors and the doors, as tests/test_house.py states them.
 	$(BIN)/python -m pytest -q tests/test_house.py
 
-bench: $(READY)  ## Trials a minute beside KerasTuner and a plain Optuna script.
-	$(BIN)/python benchmarks/trials_per_minute.py
+bench: $(READY)  ## Beside KerasTuner, Optuna loops and Ray Tune; hours, or BENCH="--task digits_mlp --rounds 3".
+	$(BIN)/python -m benchmarks.trials_per_minute $(BENCH)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "searchlab needs Python 3.11 or newer: make PYTHON=python3.12 demo")'
