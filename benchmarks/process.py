@@ -135,15 +135,21 @@ def _look(pid: int, watched: Watched, over: threading.Event) -> None:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End what is left of the group."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.returncode is not None:
-            break
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+    """End what is left of the process and of all that descend from it, whatever group they moved to."""
+    family = []
+    if process.returncode is None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            root = psutil.Process(process.pid)
+            family = [*root.children(recursive=True), root]
+        process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    psutil.wait_procs(family, GRACE)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)  # children that outlived it
+    process.wait()
     if process.stdout is not None:
         process.stdout.close()

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -56,6 +57,7 @@ def take(
     )
     left = _at_hand(names)
     status = 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # no process is left behind then either
     try:
         with _folder(arguments.keep) as place:
             for order, name in product(_orders(arguments, trials, prunes), names):

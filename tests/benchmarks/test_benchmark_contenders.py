@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 
@@ -110,10 +111,18 @@ def test_lines_of_finished_trials_are_told_from_others() -> None:
 
 
 def test_a_process_ends_when_the_target_is_reached(tmp_path: Path) -> None:
-    code = "import time\nprint('trial 0.5 1')\nprint('trial 0.9 1')\ntime.sleep(600)"
+    """And its descendants with it, those in a session of their own included."""
+    code = (
+        "import subprocess, sys, time\n"
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
+        "print(subprocess.Popen(sleep, start_new_session=True).pid)\n"
+        "print('trial 0.5 1')\nprint('trial 0.9 1')\ntime.sleep(600)"
+    )
     watched = watch([sys.executable, "-c", code], tmp_path, target=0.8)
     assert [trial.value for trial in watched.trials] == [0.5, 0.9]
     assert watched.seconds < 60
+    child = int(watched.tail.splitlines()[0])
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
 
 
 def test_names_say_the_engine_and_the_workers() -> None:
