@@ -357,15 +357,19 @@ def _panel(axis: Any, words: str, figures: list[Figures]) -> None:
     middles = [statistics.median(each) for each in speeds]
     below = [middle - min(each) for middle, each in zip(middles, speeds, strict=True)]
     above = [max(each) - middle for middle, each in zip(middles, speeds, strict=True)]
-    colours = ["#2a6fbb" if each.contender.startswith(OURS) else "#b0b0b0" for each in figures]
     places = range(len(figures))
-    axis.barh(places, middles, color=colours, xerr=(below, above), error_kw={"elinewidth": 1, "ecolor": "#333333"})
+    for place, each in zip(places, figures, strict=True):
+        colour = "#2a6fbb" if each.contender.startswith(OURS) else "#777777"
+        axis.errorbar(
+            middles[place], place, xerr=[[below[place]], [above[place]]], fmt="o", color=colour, markersize=5, capsize=2
+        )
     axis.set_yticks(places, [title(each.contender) for each in figures], fontsize=8)
-    axis.invert_yaxis()
+    axis.set_ylim(len(figures) - 0.4, -0.6)
+    axis.grid(axis="x", color="#dddddd", linewidth=0.6)
     axis.set_xscale("log")
     axis.set_xlim(min(middles) / 2, max(middles) * 3)
     for place, middle in zip(places, middles, strict=True):
-        axis.annotate(f" {middle:.0f}", (max(middle, max(speeds[place])), place), va="center", fontsize=8)
+        axis.annotate(f"  {middle:.0f}", (max(speeds[place]), place), va="center", fontsize=8)
     axis.set_title(words, fontsize=9, loc="left")
     axis.set_xlabel("trials a minute", fontsize=8)
     axis.tick_params(axis="x", labelsize=8)

@@ -52,7 +52,7 @@ def take(
     session = results.Session(
         commit=machine.commit(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=shlex.join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
+        command=_command(sys.argv),
         machine=machine.facts(),
     )
     left = _at_hand(names)
@@ -69,7 +69,7 @@ def take(
                 if UNKNOWN_ENGINE in watched.tail:
                     print(f"{label} skipped: {watched.tail.strip().splitlines()[-1]}", flush=True)
                     left.remove(name)
-                elif goal is None and (watched.returncode or len(watched.trials) < trials):
+                elif _failed(watched, trials, goal):
                     print(f"{label} FAILED ({watched.returncode})\n{watched.tail}", flush=True)
                     status = 1
                 else:
@@ -81,6 +81,18 @@ def take(
         status = 130
     results.render(arguments.results)
     return status
+
+
+def _command(words: Sequence[str]) -> str:
+    """What one would type to measure the same, without the places of this machine."""
+    kept = [f"benchmarks.{Path(words[0]).stem}"]
+    rest = iter(words[1:])
+    for word in rest:
+        if word in ("--keep", "--results"):
+            next(rest, None)
+        elif not word.startswith(("--keep=", "--results=")):
+            kept.append(word)
+    return shlex.join(["python", "-m", *kept])
 
 
 def _orders(arguments: argparse.Namespace, trials: int, prunes: bool) -> Iterator[Order]:
@@ -95,6 +107,13 @@ def _watched(name: str, order: Order, place: Path, goal: float | None) -> Watche
         shutil.rmtree(folder)  # kept from another time: every home is fresh
     folder.mkdir()
     return watch(command(name, order, folder), folder, target=goal)
+
+
+def _failed(watched: Watched, trials: int, goal: float | None) -> bool:
+    """Whether the process broke down: a status but 0, or trials that never ended; one that met its goal was ended."""
+    if goal is not None and any(trial.value is not None and trial.value >= goal for trial in watched.trials):
+        return False
+    return watched.returncode != 0 or len(watched.trials) < trials
 
 
 def _at_hand(names: Sequence[str]) -> list[str]:

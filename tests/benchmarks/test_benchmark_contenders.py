@@ -11,10 +11,10 @@ import psutil
 import pytest
 import yaml
 
-from benchmarks import contenders
+from benchmarks import contenders, turns
 from benchmarks.contenders import PRUNING, RANDOM, Order, command, missing, study_of, title, with_workers
 from benchmarks.networks import network
-from benchmarks.process import Finished, finished_trial, watch
+from benchmarks.process import Finished, Watched, finished_trial, watch
 from benchmarks.spaces import SPACES, for_searchlab, space_of
 from benchmarks.tasks import TASKS
 from searchlab.models import FAMILIES
@@ -123,6 +123,19 @@ def test_a_process_ends_when_the_target_is_reached(tmp_path: Path) -> None:
     assert watched.seconds < 60
     child = int(watched.tail.splitlines()[0])
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_process_failed_that_neither_finished_nor_met_its_goal() -> None:
+    good = [Finished(1.0, 0.9, 1), Finished(2.0, None, 0)]
+    assert not turns._failed(Watched(trials=good), 2, None)
+    assert turns._failed(Watched(trials=good), 3, None) and turns._failed(Watched(trials=good, returncode=1), 2, None)
+    assert not turns._failed(Watched(trials=good, returncode=-15), 100, 0.9)
+    assert turns._failed(Watched(trials=good, returncode=1), 100, 0.95)
+
+
+def test_the_command_that_is_kept_names_no_place() -> None:
+    words = ["/here/benchmarks/x.py", "--keep", "/here", "--trials", "4", "--results=/there", "--rounds", "1"]
+    assert turns._command(words) == "python -m benchmarks.x --trials 4 --rounds 1"
 
 
 def test_names_say_the_engine_and_the_workers() -> None:
