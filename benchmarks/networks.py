@@ -1,6 +1,7 @@
 """The networks of searchlab's families in plain Keras, for the rivals: equal layers, sizes and laws of first weights.
 
-A test holds them beside the families.
+A test holds them beside the families.  Characters are masked, as searchlab's are; no window needs it, and without a
+mask `fit` takes a tenth less processor time (4.3 and 3.9 s for 5 epochs).
 """
 
 from __future__ import annotations
