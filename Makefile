@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo ui test lint house bench lock clean
+.PHONY: demo ui test lint house bench overhead lock clean
 
 demo: $(READY)  ## Run the digits study on the embedded store.
 	$(BIN)/searchlab run studies/digits_cnn.yaml
@@ -28,6 +28,9 @@ house: $(READY)  ## The floors and the doors, as tests/test_house.py states them
 
 bench: $(READY)  ## Beside KerasTuner, Optuna loops and Ray Tune; hours, or BENCH="--task digits_mlp --rounds 3".
 	$(BIN)/python -m benchmarks.trials_per_minute $(BENCH)
+
+overhead: $(READY)  ## What searchlab adds to long trials, around a run, and for MLflow.
+	$(BIN)/python -m benchmarks.overhead
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "searchlab needs Python 3.11 or newer: make PYTHON=python3.12 demo")'
