@@ -10,7 +10,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,8 +39,8 @@ class Study(Protocol):
     def ask(self) -> Trial:
         """Claim the next trial."""
 
-    def report(self, trial_number: int, epoch: int, value: float) -> bool:
-        """Store the objective after an epoch; whether the trial shall be pruned."""
+    def judge(self, points: Sequence[tuple[int, int, float]]) -> frozenset[int]:
+        """Store the objective of several trials, each as (number, epoch, value); the numbers of those to prune."""
 
     def tell(self, result: TrialResult) -> None:
         """Store how a trial ended."""
@@ -170,14 +170,11 @@ class Supervisor:
                 raise AssertionError(f"a child said {other!r}")
 
     def _judge(self, slot: int, epochs: tuple[Epoch, ...]) -> None:
-        stop = []
-        for epoch in epochs:
-            value = epoch.metrics.get(self.objective.metric, float("nan"))
-            if self.study.report(epoch.trial, epoch.epoch, value):
-                stop.append(epoch.trial)
+        metric = self.objective.metric
+        stop = self.study.judge([(e.trial, e.epoch, e.metrics.get(metric, float("nan"))) for e in epochs])
         if self.prunes:
             try:
-                self.pool.send(slot, Verdict(frozenset(stop)))
+                self.pool.send(slot, Verdict(stop))
             except BrokenPipeError:
                 log.debug("slot %d died before its verdict", slot)
         for epoch in epochs:

@@ -8,6 +8,7 @@ not, and a late result of the lost attempt is as good as that of the next.
 
 from __future__ import annotations
 
+import bisect
 import logging
 import math
 import time
@@ -21,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from searchlab import seeds
 from searchlab.errors import StudyConflict, UnknownName
 from searchlab.records import Objective, State, Trial, TrialRecord, TrialResult
-from searchlab.search import PRUNERS, SAMPLERS, draws, encoding
+from searchlab.search import PRUNERS, SAMPLERS, draws, encoding, mirror
 from searchlab.search.definition import Definition, check_same
 from searchlab.search.domains import suggest
 from searchlab.search.storage import exists, no_experimental_warnings, open_storage, unreachable
@@ -48,11 +49,13 @@ class Study:
         self.url = url
         self.name = name
         self.definition = definition
-        self._study = study
+        self._study = study = mirror.mirrored(study)
         self._storage = study._storage
         self._live: dict[int, optuna.trial.Trial] = {}
         self._finished: dict[int, TrialRecord] = {}
-        self._digests: dict[int, str] = {}
+        self._digests: dict[str, list[int]] = {}
+        self._digested: set[int] = set()
+        self._all_digested_below = 0
         self._survived: dict[int, int] = {}
         make = _sampler_maker(definition)
         guesses = [guess.values for guess in definition.first_guesses]
@@ -62,6 +65,7 @@ class Study:
         pruner = PRUNERS.get(self.pruner.name)
         with no_experimental_warnings():
             study.pruner = pruner.make(pruner.Options(**self.pruner.options), epochs=self.epochs)
+        self._prunes = not isinstance(study.pruner, optuna.pruners.NopPruner)
 
     @classmethod
     def create(
@@ -172,7 +176,8 @@ class Study:
 
     def ask(self) -> Trial:
         """Claim the next trial: one that waits for another attempt, else a new one (the first guesses come first)."""
-        with _answering(self.url), no_experimental_warnings():
+        with self._one_transaction(), no_experimental_warnings():
+            mirror.refresh(self._study)
             live = self._study.ask()
             self._live[live.number] = live
             attempt = live.user_attrs.get("attempt", 1)
@@ -192,25 +197,33 @@ class Study:
         A value that is not finite is not stored and stops the trial.  The last epoch prunes nothing, and neither does
         an epoch that an earlier attempt has passed.
         """
-        if not math.isfinite(value):
-            return True
-        if epoch <= self._survived.get(trial_number, 0):
-            return False
-        with _answering(self.url):
-            live = self._live_trial(trial_number)
-            live.report(value, epoch)
-            return epoch < self.epochs and live.should_prune()
+        return trial_number in self.judge([(trial_number, epoch, value)])
+
+    def judge(self, points: Sequence[tuple[int, int, float]]) -> frozenset[int]:
+        """Store the objective of several trials, each as (number, epoch, value); the numbers of those to prune now.
+
+        As if they had been reported one after another in this order, but that all see each other's values.  Where
+        nothing is pruned, values may reach the storage a second later, with others.
+        """
+        stop = {number for number, _, value in points if not math.isfinite(value)}
+        news = [p for p in points if p[0] not in stop and p[1] > self._survived.get(p[0], 0)]
+        with self._one_transaction(patient=not self._prunes):
+            for number, epoch, value in news:
+                self._live_trial(number).report(value, epoch)
+            if self._prunes:
+                stop |= {n for n, epoch, _ in news if epoch < self.epochs and self._live_trial(n).should_prune()}
+        return frozenset(stop)
 
     def tell(self, result: TrialResult) -> None:
         """Store how a trial ended.  A trial that has ended before keeps its first ending."""
         state, value, result = self._verdict(result)
-        with _answering(self.url):
-            live = self._live_trial(result.trial)
-            try:
+        try:
+            with self._one_transaction():
+                live = self._live_trial(result.trial)
                 live.set_user_attr("result", encoding.result_to_json(result))
                 self._study.tell(live, value, state=state, skip_if_finished=True)
-            except optuna.exceptions.UpdateFinishedTrialError:
-                log.info("trial %d had ended before; this result of it is not stored", result.trial)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            log.info("trial %d had ended before; this result of it is not stored", result.trial)
         self._live.pop(result.trial, None)
         self._survived.pop(result.trial, None)
 
@@ -233,17 +246,25 @@ class Study:
 
     def records(self) -> tuple[TrialRecord, ...]:
         """All trials by number, as the storage knows them now."""
-        return tuple(self._record(frozen) for frozen in self._trials())
+        return tuple(self._record(frozen) for frozen in self._trials(anew=True))
 
     def record(self, trial_number: int) -> TrialRecord:
         """One trial as the storage knows it now."""
-        with _answering(self.url):
-            number = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, trial_number)
-            return self._record(self._storage.get_trial(number))
+        frozen = self._frozen(trial_number)
+        if frozen is None or not frozen.state.is_finished():
+            with _answering(self.url):
+                mirror.refresh(self._study)
+            frozen = self._frozen(trial_number)
+        assert frozen is not None, f"no trial {trial_number}"
+        return self._record(frozen)
 
     def remaining(self, budget: int) -> int:
         """How many trials may still be asked for: those that have ended or are running count, however they ended."""
-        return max(0, budget - sum(1 for frozen in self._trials() if frozen.state != TrialState.WAITING))
+        with _answering(self.url):
+            mirror.refresh(self._study)
+            trials = self._storage.get_n_trials(self._study._study_id)
+            waiting = self._storage.get_n_trials(self._study._study_id, TrialState.WAITING)
+        return int(max(0, budget - (trials - waiting)))
 
     def requeue_stale(self, *, lost: bool = True) -> tuple[int, ...]:
         """Have every running trial wait for another attempt; the numbers of those that will get one.
@@ -253,7 +274,7 @@ class Study:
         that leaves on request: what it gives back is not held against the trial.
         """
         queued = []
-        for frozen in self._trials():
+        for frozen in self._trials(anew=True):
             if frozen.state != TrialState.RUNNING:
                 continue
             losses = int(frozen.user_attrs.get("losses", 0)) + lost
@@ -261,7 +282,7 @@ class Study:
                 reason = f"lost in {MAX_ATTEMPTS} attempts: each time its supervisor died"
                 self.tell(TrialResult(frozen.number, "failed", None, reason=reason))
                 continue
-            with _answering(self.url):
+            with self._one_transaction():
                 self._storage.set_trial_user_attr(frozen._trial_id, "losses", losses)
                 self._storage.set_trial_user_attr(frozen._trial_id, "attempt", _attempt(frozen) + 1)
                 self._storage.set_trial_state_values(frozen._trial_id, TrialState.WAITING)
@@ -271,15 +292,42 @@ class Study:
     # ---------------------------------------------------------------------------------------------------------------
 
     def _replicate(self, number: int, params: Params) -> int:
-        for frozen in self._trials():
-            if frozen.number not in self._digests and "trial" in frozen.user_attrs:
-                self._digests[frozen.number] = _trial(frozen).params.digest()
-        self._digests[number] = params.digest()
-        return sum(digest == params.digest() for other, digest in self._digests.items() if other < number)
+        """How many trials before `number` have these parameters."""
+        for frozen in self._trials()[self._all_digested_below :]:
+            if frozen.number not in self._digested and "trial" in frozen.user_attrs:
+                self._digest(frozen.number, _trial(frozen).params)
+        same = self._digest(number, params)
+        while self._all_digested_below in self._digested:
+            self._digested.remove(self._all_digested_below)
+            self._all_digested_below += 1
+        return bisect.bisect_left(same, number)
 
-    def _trials(self) -> list[FrozenTrial]:
+    def _digest(self, number: int, params: Params) -> list[int]:
+        """Note what the trial's parameters are; the numbers of all that have the same."""
+        same = self._digests.setdefault(params.digest(), [])
+        if number >= self._all_digested_below and number not in self._digested:
+            self._digested.add(number)
+            bisect.insort(same, number)
+        return same
+
+    def _trials(self, *, anew: bool = False) -> list[FrozenTrial]:
         with _answering(self.url):
+            if anew:
+                mirror.refresh(self._study)
             return self._study.get_trials(deepcopy=False)  # type: ignore[no-any-return]
+
+    def _frozen(self, number: int) -> FrozenTrial | None:
+        with _answering(self.url):
+            try:
+                trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+            except KeyError:
+                return None
+            return self._storage.get_trial(trial_id)
+
+    @contextmanager
+    def _one_transaction(self, *, patient: bool = False) -> Iterator[None]:
+        with _answering(self.url), mirror.together(self._study, patient=patient):
+            yield
 
     def _live_trial(self, number: int) -> optuna.trial.Trial:
         if number not in self._live:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,9 @@ class ScriptedStudy:
         self.asked += 1
         return Trial(self.asked - 1, Params({}), seed=self.asked)
 
-    def report(self, trial_number: int, epoch: int, value: float) -> bool:
-        self.reports.append((trial_number, epoch, value))
-        return trial_number in self.prune
+    def judge(self, points: Sequence[tuple[int, int, float]]) -> frozenset[int]:
+        self.reports.extend(points)
+        return self.prune & {number for number, _, _ in points}
 
     def tell(self, result: TrialResult) -> None:
         assert result.trial not in self.told, "a trial ends once"
