@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from searchlab.catalog import Catalog
@@ -11,7 +11,7 @@ from searchlab.errors import UnknownName
 from searchlab.executors import EXECUTORS
 from searchlab.models import FAMILIES
 from searchlab.optim import OPTIMIZERS, SCHEDULES
-from searchlab.options import Options, layer_count_of
+from searchlab.options import Options, layer_count_of, role_of
 from searchlab.search import PRUNERS, SAMPLERS
 from searchlab.space.check import PluginOptions
 from searchlab.space.grammar import depth_counts
@@ -52,6 +52,35 @@ def space_options(task: str) -> PluginOptions:
     """
     selectors = {section: options_of(catalog) for section, catalog in SELECTED.items()}
     return {**selectors, "task": TASKS.get(task).Options, "training": TrainingOptions}
+
+
+def value_parameters(task: str) -> Callable[[str], bool]:
+    """Whether a parameter only changes numbers inside the same graph, in a study of `task`.
+
+    The optimizer and the schedule with all their options are numbers to the engines that train cohorts.
+    """
+    groups: dict[str, type[Options]] = {"training": TrainingOptions, "task": TASKS.get(task).Options}
+
+    def is_value(name: str) -> bool:
+        section, *path = name.split(".")
+        if section in ("optimizer", "schedule"):
+            return True
+        if section == "model" and len(path) > 1:
+            return _has_value_role(FAMILIES, path[0], path[1])
+        return section in groups and bool(path) and _is_value_option(groups[section], path[0])
+
+    return is_value
+
+
+def _has_value_role(catalog: Catalog[Any], member: str, field: str) -> bool:
+    try:
+        return _is_value_option(catalog.get(member).Options, field)
+    except UnknownName:
+        return False
+
+
+def _is_value_option(options: type[Options], field: str) -> bool:
+    return field in options.model_fields and role_of(options, field) == "value"
 
 
 def layer_count(selector: str, member: str, field: str) -> str:

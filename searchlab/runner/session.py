@@ -27,6 +27,7 @@ from searchlab.runner.lab import Lab, assemble, facts_of, families_of, keep
 from searchlab.runner.lock import only_one
 from searchlab.runner.messages import Finish, Finished, Setup
 from searchlab.runner.outcome import Drawn, draw, result_of, write_report
+from searchlab.runner.plugins import value_parameters
 from searchlab.runner.slots import slots
 from searchlab.runner.supervisor import Ending, Limits, Supervisor
 from searchlab.runner.tracked import PATIENCE, session_of
@@ -159,8 +160,10 @@ def _supervise(
         study=study,
         pool=children,
         objective=study.objective,
-        limits=Limits(spec.search.trials, spec.search.timeout, spec.execution.keep_weights),
+        limits=Limits(spec.search.trials, spec.search.timeout, spec.execution.keep_weights, cohort=choice.together),
         prunes=prunes,
+        workers=len(children.slots),
+        is_value=None if choice.engine == "fit" else value_parameters(spec.task),
         listeners=(session,),
         watcher=watcher,
     )

@@ -7,10 +7,12 @@ A verdict costs a few milliseconds; an epoch that was trained for nothing costs 
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +23,14 @@ from searchlab.executors import Death, Message, Pool
 from searchlab.records import Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
 from searchlab.runner.messages import Epochs, Idle, Job, Ready, Verdict
 from searchlab.runner.watch import Watcher
+from searchlab.space import Value
 
 log = logging.getLogger(__name__)
 
 Ending: TypeAlias = Literal["done", "out of time", "interrupted", "paused"]
+
+Shape: TypeAlias = tuple[tuple[str, Value], ...]
+"""What the trials of a cohort share: `Params.shape_key`."""
 
 EQUAL_FAILURES = 5
 """So many trials in a row that fail with the same words mean a wrong set-up, not wrong parameters."""
@@ -32,12 +38,29 @@ EQUAL_FAILURES = 5
 DEATHS_IN_A_ROW = 3
 """So many children that die without one finished trial between them stop the study."""
 
+SHAPES_REMEMBERED = 8
+"""So many shapes a child is taken to hold the traced programs of, the latest first."""
+
 
 class Study(Protocol):
     """What the loop asks of the search wing."""
 
     def ask(self) -> Trial:
         """Claim the next trial."""
+
+    def ask_cohort(
+        self,
+        most: int,
+        *,
+        left: int,
+        is_value: Callable[[str], bool],
+        prefer: Sequence[Shape],
+        avoid: Collection[Shape],
+    ) -> Cohort:
+        """Claim up to `most` trials of one shape; none when another supervisor was quicker."""
+
+    def retry_alone(self, trial_numbers: Iterable[int]) -> None:
+        """Give running trials another attempt, each in a cohort of one."""
 
     def judge(self, points: Sequence[tuple[int, int, float]]) -> frozenset[int]:
         """Store the objective of several trials, each as (number, epoch, value); the numbers of those to prune."""
@@ -73,6 +96,8 @@ class Limits:
     timeout: float | None = None
     """Seconds from the start of this run; trials under way are finished."""
     keep_weights: int = 3
+    cohort: int = 1
+    """The most trials that are trained together."""
 
 
 @dataclass
@@ -88,11 +113,17 @@ class Supervisor:
     watcher: Watcher
     ready: list[Ready] = field(default_factory=list)
     """What each child said of its versions and devices."""
+    workers: int = 1
+    """How many children there will be."""
+    is_value: Callable[[str], bool] | None = None
+    """Which parameters may differ within a cohort; None hands out one trial after another, in the order of draws."""
     pause_reason: str | None = None
 
     def __post_init__(self) -> None:
         self._idle: set[int] = set()
         self._running: dict[int, dict[int, Trial]] = {}
+        self._cohort_size: dict[int, int] = {}
+        self._shapes: dict[int, deque[Shape]] = {}
         self._stop = False
         self._failures: list[str] = []
         self._deaths = 0
@@ -135,18 +166,46 @@ class Supervisor:
 
     def _hand_out(self) -> None:
         for slot in sorted(self._idle):
-            if self.study.remaining(self.limits.budget) <= 0:
+            left = self.study.remaining(self.limits.budget)
+            cohort = self._next_cohort(slot, left) if left > 0 else Cohort(())
+            if not cohort.trials:
                 return
-            trial = self.study.ask()
             self._idle.discard(slot)
-            self._running[slot] = {trial.number: trial}
-            for listener in self.listeners:
-                listener.trial_started(trial)
-            self.watcher.trial_started(trial)
+            self._running[slot] = {trial.number: trial for trial in cohort.trials}
+            self._cohort_size[slot] = len(cohort.trials)
+            for trial in cohort.trials:
+                for listener in self.listeners:
+                    listener.trial_started(trial)
+                self.watcher.trial_started(trial)
             try:
-                self.pool.send(slot, Job(Cohort((trial,))))
-            except BrokenPipeError:  # its Death comes with the next wait and ends the trial
-                log.debug("slot %d died before it was given trial %d", slot, trial.number)
+                self.pool.send(slot, Job(cohort))
+            except BrokenPipeError:  # its Death comes with the next wait and ends the trials
+                log.debug("slot %d died before it was given trial %d", slot, cohort.trials[0].number)
+
+    def _next_cohort(self, slot: int, left: int) -> Cohort:
+        """What to train in `slot`, of a shape that its child knows where there is a choice.
+
+        The first cohorts are equal shares of what is left.  A later one is a worker's share of it, so that cohorts
+        shrink towards the end and all workers end together (Polychronopoulos & Kuck 1987, guided self-scheduling).
+        """
+        if self.is_value is None:
+            return Cohort((self.study.ask(),))
+        begun = 0 if slot in self._shapes else len(self._shapes)
+        share = math.ceil(left / max(1, self.workers - begun))
+        shapes = self._shapes.setdefault(slot, deque(maxlen=SHAPES_REMEMBERED))
+        cohort = self.study.ask_cohort(
+            min(self.limits.cohort, share),
+            left=left,
+            is_value=self.is_value,
+            prefer=tuple(shapes),
+            avoid=frozenset(others[0] for other, others in self._shapes.items() if other != slot and others),
+        )
+        if cohort.trials:
+            shape = cohort.trials[0].params.shape_key(self.is_value)
+            if shape in shapes:
+                shapes.remove(shape)
+            shapes.appendleft(shape)
+        return cohort
 
     # Listening ---------------------------------------------------------------------------------------------------
 
@@ -200,7 +259,12 @@ class Supervisor:
 
     def _bury(self, death: Death) -> None:
         self._idle.discard(death.slot)
-        for trial in self._running.pop(death.slot, {}).values():
+        lost = self._running.pop(death.slot, {})
+        self._shapes.get(death.slot, deque()).clear()
+        if self._cohort_size.get(death.slot, 1) > 1:  # whose fault it was shows when they are trained alone
+            self.study.retry_alone(lost)
+            lost = {}
+        for trial in lost.values():
             self._running[death.slot] = {trial.number: trial}
             reason = f"the training process died: {death.reason}"
             self._finish(death.slot, TrialResult(trial.number, "failed", None, reason=reason, detail=death.log_tail))

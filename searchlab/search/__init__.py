@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from searchlab.catalog import Catalog
 from searchlab.options import Options
@@ -12,10 +12,16 @@ if TYPE_CHECKING:
     import optuna
 
 
+Cohorts: TypeAlias = Literal["any order", "same shape", "none"]
+"""How a sampler serves cohorts: its draws may be trained in any order, each being a function of (seed, number) alone;
+it can draw with the shape given; or it can do neither, and every cohort holds one trial."""
+
+
 class Sampler(Protocol):
     """A way to choose the next configuration.  A file in `search/samplers/` binds one to `SAMPLER`."""
 
     Options: type[Options]
+    cohorts: Cohorts
 
     def make(self, options: Any, space: Space, *, seed: int, number: int) -> optuna.samplers.BaseSampler:
         """The Optuna sampler for trial `number`.

@@ -36,6 +36,39 @@ class Planned(optuna.samplers.BaseSampler):  # type: ignore[misc]
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
 
+class Held(optuna.samplers.BaseSampler):  # type: ignore[misc]
+    """Another sampler, some of whose parameters are given.
+
+    Why not Optuna's `PartialFixedSampler`: TPE that groups conditional parameters draws the given ones all the same.
+    """
+
+    def __init__(self, sampler: optuna.samplers.BaseSampler, space: Space, given: Mapping[str, Value]) -> None:
+        varied = {parameter.name: parameter.domain for parameter in space.varied}
+        self._given = {name: told(varied[name], value) for name, value in given.items() if name in varied}
+        self._sampler = sampler
+
+    def before_trial(self, study: Any, trial: Any) -> None:
+        """As that sampler does."""
+        self._sampler.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+        """What that sampler says, less what is given."""
+        return self._free(self._sampler.infer_relative_search_space(study, trial))
+
+    def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+        """What that sampler says, less what is given."""
+        return self._free(self._sampler.sample_relative(study, trial, search_space))
+
+    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+        """The given value, else what that sampler says."""
+        if param_name in self._given:
+            return self._given[param_name]
+        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def _free(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in content.items() if name not in self._given}
+
+
 class ByNumber(optuna.samplers.BaseSampler):  # type: ignore[misc]
     """Hands each trial to a sampler made for its number."""
 

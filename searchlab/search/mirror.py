@@ -73,13 +73,13 @@ def refresh(study: optuna.Study) -> None:
         study._storage.refresh()
 
 
-def enqueue(study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
-    """Add trials that wait to be claimed; they get the next numbers, in their order."""
+def enqueue(study: optuna.Study, trials: Sequence[FrozenTrial], *, first: int) -> bool:
+    """Add trials that wait to be claimed under the numbers from `first` on; False, and nothing, if those are taken."""
     if isinstance(study._storage, Mirror):
-        study._storage.create(trials)
-    else:
-        for trial in trials:
-            study._storage.create_new_trial(study._study_id, trial)
+        return bool(study._storage.create(trials, first=first))
+    for trial in trials:
+        study._storage.create_new_trial(study._study_id, trial)
+    return True
 
 
 def claim(study: optuna.Study, trial_ids: Iterable[int]) -> tuple[int, ...]:
@@ -237,8 +237,11 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         (trial_id,) = self.create([template_trial or blank])
         return trial_id
 
-    def create(self, templates: Sequence[FrozenTrial]) -> tuple[int, ...]:
-        """One transaction for all of them; they get the next numbers, in their order."""
+    def create(self, templates: Sequence[FrozenTrial], *, first: int | None = None) -> tuple[int, ...]:
+        """One transaction for all of them; they get the next numbers, in their order.
+
+        Nothing is made when `first` is given and is not the next number.
+        """
         self._load()
         with self._begun() as connection:
             own = sqlalchemy.select(STUDIES.c.study_id).where(STUDIES.c.study_id == self._study_id)
@@ -246,14 +249,16 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             of_study = TRIALS.c.study_id == self._study_id
             latest = sqlalchemy.select(TRIALS.c.number).where(of_study).order_by(TRIALS.c.trial_id.desc()).limit(1)
             last = connection.scalar(latest)
-            first = 0 if last is None else last + 1
+            following = 0 if last is None else last + 1
+            if first is not None and first != following:
+                return ()
             rows = [
                 {"study_id": self._study_id, "number": number, "state": trial.state, **_times(trial)}
-                for number, trial in enumerate(templates, start=first)
+                for number, trial in enumerate(templates, start=following)
             ]
             connection.execute(TRIALS.insert(), rows)
             made = sqlalchemy.select(TRIALS.c.trial_id).where(of_study, TRIALS.c.trial_id > self._newest)
-            made = made.where(TRIALS.c.number >= first).order_by(TRIALS.c.number)
+            made = made.where(TRIALS.c.number >= following).order_by(TRIALS.c.number)
             trial_ids = tuple(connection.scalars(made))
             content: dict[sqlalchemy.Table, list[Row]] = {}
             for trial_id, trial in zip(trial_ids, templates, strict=True):
@@ -262,9 +267,9 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             for table, table_rows in content.items():
                 connection.execute(table.insert(), table_rows)
         known = len(self._trials)
-        if first > known:  # those of others come first
+        if following > known:  # those of others come first
             self._fetch(TRIALS.c.trial_id > self._newest)
-        for number, (trial_id, template) in enumerate(zip(trial_ids, templates, strict=True), start=first):
+        for number, (trial_id, template) in enumerate(zip(trial_ids, templates, strict=True), start=following):
             trial = copy.copy(template)
             trial.number, trial._trial_id = number, trial_id
             self._mine.add(trial_id)

@@ -12,21 +12,24 @@ import bisect
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import optuna
+from optuna.distributions import _get_single_value
 from optuna.trial import FrozenTrial, TrialState
 
 from searchlab import seeds
 from searchlab.errors import StudyConflict, UnknownName
-from searchlab.records import Objective, State, Trial, TrialRecord, TrialResult
-from searchlab.search import PRUNERS, SAMPLERS, draws, encoding, mirror
+from searchlab.records import Cohort, Objective, State, Trial, TrialRecord, TrialResult
+from searchlab.search import PRUNERS, SAMPLERS, cohorts, draws, encoding, mirror
+from searchlab.search.cohorts import Shape
 from searchlab.search.definition import Definition, check_same
-from searchlab.search.domains import suggest
+from searchlab.search.domains import distribution, distributions, heard, suggest, told
 from searchlab.search.storage import exists, no_experimental_warnings, open_storage, unreachable
-from searchlab.space import Params, Pick, Space
+from searchlab.space import Parameter, Params, Pick, Space, Value
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +60,11 @@ class Study:
         self._digested: set[int] = set()
         self._all_digested_below = 0
         self._survived: dict[int, int] = {}
-        make = _sampler_maker(definition)
-        guesses = [guess.values for guess in definition.first_guesses]
-        study.sampler = draws.ByNumber(
-            lambda number: draws.sampler_of(number, space=definition.space, first_guesses=guesses, make=make)
-        )
+        self._shapes: dict[int, Shape] = {}
+        self._held: Mapping[str, Value] = {}
+        self._make_sampler = _sampler_maker(definition)
+        self._cohorts = getattr(SAMPLERS.get(definition.sampler.name), "cohorts", "none")  # a sampler of others
+        study.sampler = draws.ByNumber(self._sampler_of)
         pruner = PRUNERS.get(self.pruner.name)
         with no_experimental_warnings():
             study.pruner = pruner.make(pruner.Options(**self.pruner.options), epochs=self.epochs)
@@ -178,18 +181,46 @@ class Study:
         """Claim the next trial: one that waits for another attempt, else a new one (the first guesses come first)."""
         with self._one_transaction(), no_experimental_warnings():
             mirror.refresh(self._study)
-            live = self._study.ask()
-            self._live[live.number] = live
-            attempt = live.user_attrs.get("attempt", 1)
-            if "trial" in live.user_attrs:
-                frozen = self._storage.get_trial(live._trial_id)
-                self._survived[live.number] = frozen.last_step or 0
-                return _trial(frozen)
-            params = self.space.resolve(lambda parameter: suggest(live, parameter.name, parameter.domain))
-            seed = seeds.derive(self.seed, "trial", live.number)
-            trial = Trial(live.number, params, seed, attempt, self._replicate(live.number, params))
-            live.set_user_attr("trial", encoding.trial_to_json(trial))
-            return trial
+            return self._begun(self._study.ask())
+
+    def ask_cohort(
+        self,
+        most: int,
+        *,
+        left: int,
+        is_value: Callable[[str], bool],
+        prefer: Sequence[Shape] = (),
+        avoid: Collection[Shape] = (),
+    ) -> Cohort:
+        """Claim up to `most` trials that differ in nothing but the parameters that are values (`cohorts` says how).
+
+        `left` is how many may still be asked for altogether.  Shapes in `prefer` come first, those in `avoid` last,
+        where the sampler leaves a choice.  Waiting trials come before new ones.  Empty when another process was quicker
+        with all that waited.
+        """
+        with self._one_transaction(), no_experimental_warnings():
+            mirror.refresh(self._study)
+            if self._cohorts == "any order":
+                self._draw_ahead(left)
+            waiting = {trial.number: trial for trial in self._trials_that_wait()}
+            shapes = {number: self._shape(trial, is_value) for number, trial in waiting.items()}
+            numbers = cohorts.next_cohort(shapes, min(most, left), prefer=prefer, avoid=avoid)
+            if numbers:
+                claimed = mirror.claim(self._study, [waiting[number]._trial_id for number in numbers])
+                return Cohort(tuple(self._begun(optuna.trial.Trial(self._study, i)) for i in claimed))
+            trials = [self._begun(self._study.ask())]
+            shape = {name: value for name, value in trials[0].params.values.items() if not is_value(name)}
+            more = self._cohort_size(min(most, left)) - 1
+            trials += [self._begun(self._ask_for(shape)) for _ in range(more)]
+            return Cohort(tuple(trials))
+
+    def retry_alone(self, trial_numbers: Iterable[int]) -> None:
+        """Have running trials, whose child died over their cohort, wait for another attempt in a cohort of one."""
+        with self._one_transaction():
+            for number in trial_numbers:
+                frozen = self._storage.get_trial(self._live_trial(number)._trial_id)
+                self._storage.set_trial_user_attr(frozen._trial_id, "alone", True)
+                self._wait_again(frozen)
 
     def report(self, trial_number: int, epoch: int, value: float) -> bool:
         """Store the objective after `epoch`; whether the trial shall be pruned now.
@@ -245,8 +276,8 @@ class Study:
     # All trials --------------------------------------------------------------------------------------------------
 
     def records(self) -> tuple[TrialRecord, ...]:
-        """All trials by number, as the storage knows them now."""
-        return tuple(self._record(frozen) for frozen in self._trials(anew=True))
+        """All trials that were ever handed out, by number, as the storage knows them now."""
+        return tuple(self._record(frozen) for frozen in self._trials(anew=True) if not _is_ahead(frozen))
 
     def record(self, trial_number: int) -> TrialRecord:
         """One trial as the storage knows it now."""
@@ -284,12 +315,104 @@ class Study:
                 continue
             with self._one_transaction():
                 self._storage.set_trial_user_attr(frozen._trial_id, "losses", losses)
-                self._storage.set_trial_user_attr(frozen._trial_id, "attempt", _attempt(frozen) + 1)
-                self._storage.set_trial_state_values(frozen._trial_id, TrialState.WAITING)
+                self._wait_again(frozen)
             queued.append(frozen.number)
         return tuple(queued)
 
     # ---------------------------------------------------------------------------------------------------------------
+
+    def _begun(self, live: optuna.trial.Trial) -> Trial:
+        """The trial that was claimed, its parameters chosen now unless an earlier attempt or a plan chose them."""
+        self._live[live.number] = live
+        frozen = self._storage.get_trial(live._trial_id)
+        if "trial" in frozen.user_attrs:
+            self._survived[live.number] = frozen.last_step or 0
+            return _trial(frozen)
+        params = self.space.resolve(lambda parameter: suggest(live, parameter.name, parameter.domain))
+        trial = replace(self._trial_of(live.number, params), attempt=_attempt(frozen))
+        live.set_user_attr("trial", encoding.trial_to_json(trial))
+        return trial
+
+    def _trial_of(self, number: int, params: Params) -> Trial:
+        seed = seeds.derive(self.seed, "trial", number)
+        return Trial(number, params, seed, replicate=self._replicate(number, params))
+
+    def _ask_for(self, shape: Mapping[str, Value]) -> optuna.trial.Trial:
+        """A new trial that will choose these values for the parameters of its shape."""
+        self._held = shape
+        try:
+            return self._study.ask()
+        finally:
+            self._held = {}
+
+    def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
+        guesses = [guess.values for guess in self.definition.first_guesses]
+        make = self._make_sampler
+        sampler = draws.sampler_of(number, space=self.space, first_guesses=guesses, make=make)
+        return draws.Held(sampler, self.space, self._held) if self._held else sampler
+
+    def _cohort_size(self, most: int) -> int:
+        """How many new trials of one shape may be drawn now; a first guess has a shape of its own."""
+        if self._cohorts != "same shape" or self._number_of_trials() < len(self.definition.first_guesses):
+            return 1
+        finished = self._storage.get_n_trials(self._study._study_id, (TrialState.COMPLETE, TrialState.PRUNED))
+        return cohorts.size(finished, most)
+
+    def _draw_ahead(self, left: int) -> None:
+        """Have the next draws wait, enough of them to be sorted by shape; no more than are `left` to be asked for."""
+        is_stored = False
+        while not is_stored:
+            waiting, first = len(self._trials_that_wait()), self._number_of_trials()
+            missing = min(left, cohorts.AHEAD) - waiting
+            if missing <= 0 or waiting > cohorts.AHEAD // 2:
+                return
+            trials = [self._drawn(number) for number in range(first, first + missing)]
+            is_stored = mirror.enqueue(self._study, trials, first=first)
+            if not is_stored:  # another process has taken a number
+                mirror.refresh(self._study)
+                self._digests, self._digested, self._all_digested_below = {}, set(), 0
+
+    def _drawn(self, number: int) -> FrozenTrial:
+        """The trial that will have this number, waiting; its parameters are those that `ask` would choose."""
+        sampler = self._sampler_of(number)
+        blank = optuna.trial.create_trial(state=TrialState.WAITING)
+
+        def choose(parameter: Parameter) -> Value:
+            known = distribution(parameter.domain)
+            if known.single():
+                return heard(parameter.domain, _get_single_value(known))
+            return heard(parameter.domain, sampler.sample_independent(self._study, blank, parameter.name, known))
+
+        trial = self._trial_of(number, self.space.resolve(choose))
+        known = distributions(self.space, trial.params)
+        return optuna.trial.create_trial(
+            state=TrialState.WAITING,
+            params={name: told(self.space[name].domain, trial.params.values[name]) for name in known},
+            distributions=known,
+            user_attrs={"trial": encoding.trial_to_json(trial)},
+        )
+
+    def _trials_that_wait(self) -> list[FrozenTrial]:
+        waiting: list[FrozenTrial] = self._storage.get_all_trials(
+            self._study._study_id, deepcopy=False, states=(TrialState.WAITING,)
+        )
+        return waiting
+
+    def _number_of_trials(self) -> int:
+        return int(self._storage.get_n_trials(self._study._study_id))
+
+    def _shape(self, frozen: FrozenTrial, is_value: Callable[[str], bool]) -> Shape | None:
+        """None for a trial that must be trained alone, or has not chosen its parameters yet."""
+        if "trial" not in frozen.user_attrs or "alone" in frozen.user_attrs:
+            return None
+        if frozen.number not in self._shapes:
+            self._shapes[frozen.number] = _trial(frozen).params.shape_key(is_value)
+        return self._shapes[frozen.number]
+
+    def _wait_again(self, frozen: FrozenTrial) -> None:
+        self._storage.set_trial_user_attr(frozen._trial_id, "attempt", _attempt(frozen) + 1)
+        self._storage.set_trial_state_values(frozen._trial_id, TrialState.WAITING)
+        self._live.pop(frozen.number, None)
 
     def _replicate(self, number: int, params: Params) -> int:
         """How many trials before `number` have these parameters."""
@@ -363,6 +486,11 @@ def _sampler_maker(definition: Definition) -> Callable[[int], optuna.samplers.Ba
             return plugin.make(options, definition.space, seed=definition.seed, number=index)
 
     return make
+
+
+def _is_ahead(frozen: FrozenTrial) -> bool:
+    """Whether the trial was drawn ahead and never handed out."""
+    return frozen.state == TrialState.WAITING and frozen.datetime_start is None and "attempt" not in frozen.user_attrs
 
 
 def _attempt(frozen: FrozenTrial) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from searchlab.errors import UnknownName
 from searchlab.options import Options
-from searchlab.runner.plugins import CATALOGS, SELECTED, layer_count, options_of, space_options
+from searchlab.runner.plugins import CATALOGS, SELECTED, layer_count, options_of, space_options, value_parameters
 from searchlab.space import GROUPS, SELECTORS
 from searchlab.tasks import TASKS
 
@@ -59,3 +59,11 @@ def test_layers_are_counted_by_what_the_family_says() -> None:
     assert layer_count("model", "cnn", "width") == "depth"
     assert layer_count("model", "no_such_family", "width") == "depth"
     assert layer_count("model", "cnn", "no_such_option") == "depth"
+
+
+def test_a_cohort_may_differ_in_numbers_alone() -> None:
+    is_value = value_parameters("image_classification")
+    values = ["optimizer", "optimizer.sgd.nesterov", "schedule", "schedule.cosine.final", "training.clip_norm"]
+    assert all(map(is_value, [*values, "model.cnn.dropout", "model.mlp.l2"]))
+    shapes = ["model", "model.cnn.depth", "model.cnn.width.2", "training.batch_size", "model.no_such_family.rate"]
+    assert not any(map(is_value, [*shapes, "model.cnn.no_such_option", "task.no_such_option"]))

@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from searchlab.executors import Death, Message
-from searchlab.records import Epoch, Objective, Trial, TrialRecord, TrialResult
+from searchlab.records import Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
 from searchlab.runner.messages import Epochs, Idle, Job, Ready, Verdict
-from searchlab.runner.supervisor import DEATHS_IN_A_ROW, EQUAL_FAILURES, Limits, Supervisor
+from searchlab.runner.supervisor import (
+    DEATHS_IN_A_ROW,
+    EQUAL_FAILURES,
+    SHAPES_REMEMBERED,
+    Limits,
+    Shape,
+    Supervisor,
+)
 from searchlab.runner.watch import Nobody
 from searchlab.space import Params
 
@@ -30,10 +37,33 @@ class ScriptedStudy:
     asked: int = 0
     told: dict[int, TrialResult] = field(default_factory=dict)
     reports: list[tuple[int, int, float]] = field(default_factory=list)
+    alone: list[Trial] = field(default_factory=list)
+    wishes: list[tuple[Sequence[Shape], frozenset[Shape]]] = field(default_factory=list)
 
     def ask(self) -> Trial:
         self.asked += 1
         return Trial(self.asked - 1, Params({}), seed=self.asked)
+
+    def ask_cohort(
+        self,
+        most: int,
+        *,
+        left: int,
+        is_value: Callable[[str], bool],
+        prefer: Sequence[Shape],
+        avoid: Collection[Shape],
+    ) -> Cohort:
+        """Trials that were lost come back alone; the shape is the first one that is preferred, or a new one."""
+        self.wishes.append((prefer, frozenset(avoid)))
+        if self.alone:
+            return Cohort((replace(self.alone.pop(0), attempt=2),))
+        shape = dict(prefer[0]) if prefer and self.asked % 4 else {"width": self.asked}
+        numbers = range(self.asked, self.asked + min(most, left))
+        self.asked += len(numbers)
+        return Cohort(tuple(Trial(number, Params({**shape, "rate": number}), seed=number) for number in numbers))
+
+    def retry_alone(self, trial_numbers: Iterable[int]) -> None:
+        self.alone += [Trial(number, Params({"width": -number}), seed=number) for number in trial_numbers]
 
     def judge(self, points: Sequence[tuple[int, int, float]]) -> frozenset[int]:
         self.reports.extend(points)
@@ -44,7 +74,7 @@ class ScriptedStudy:
         self.told[result.trial] = result
 
     def remaining(self, budget: int) -> int:
-        return budget - self.asked
+        return budget - self.asked + len(self.alone)
 
     def record(self, trial_number: int) -> TrialRecord:
         result = self.told[trial_number]
@@ -59,12 +89,14 @@ class ScriptedPool:
         self.inbox: deque[Message | Death] = deque(Message(n, Ready({}, "none", ())) for n in range(slots))
         self.restarted: list[int] = []
         self.verdicts: list[frozenset[int]] = []
+        self.jobs: list[tuple[int, Cohort]] = []
 
     def send(self, slot: int, content: Any) -> None:
         if isinstance(content, Verdict):
             self.verdicts.append(content.stop)
             return
         assert isinstance(content, Job)
+        self.jobs.append((slot, content.cohort))
         for item in self.answer(content.cohort.trials[0], slot):
             self.inbox.append(item)
 
@@ -219,3 +251,104 @@ def test_signal_handlers_are_given_back(number: int) -> None:
     before = signal.getsignal(number)
     supervisor(ScriptedStudy(), ScriptedPool(good)).run()
     assert signal.getsignal(number) is before
+
+
+class CohortPool(ScriptedPool):
+    """Children that answer for a whole cohort: `answer(cohort, slot)`."""
+
+    def send(self, slot: int, content: Any) -> None:
+        if isinstance(content, Job):
+            self.jobs.append((slot, content.cohort))
+            self.inbox.extend(self.answer(content.cohort, slot))
+        else:
+            super().send(slot, content)
+
+
+def all_good(cohort: Cohort, slot: int) -> list[Message | Death]:
+    """One epoch of all trials together, then each result."""
+    epochs = tuple(Epoch(trial.number, 1, {"val_accuracy": trial.number / 100}, 0.1) for trial in cohort.trials)
+    results = [TrialResult(trial.number, "complete", trial.number / 100) for trial in cohort.trials]
+    return [Message(slot, Epochs(epochs)), *(Message(slot, result) for result in results), Message(slot, Idle())]
+
+
+class TestCohorts:
+    def loop(self, study: ScriptedStudy, pool: CohortPool, *, most: int, budget: int, workers: int = 1) -> Supervisor:
+        limits = Limits(budget, cohort=most)
+        return supervisor(study, pool, limits=limits, workers=workers, is_value=lambda name: name == "rate")
+
+    def test_spend_exactly_the_budget_and_are_judged_together(self) -> None:
+        study, pool = ScriptedStudy(prune=frozenset({1, 5})), CohortPool(all_good)
+        assert self.loop(study, pool, most=4, budget=10).run() == "done"
+        assert [len(cohort.trials) for _, cohort in pool.jobs] == [4, 4, 2]
+        assert pool.verdicts == [frozenset({1}), frozenset({5}), frozenset()]
+        assert sorted(study.told) == list(range(10))
+
+    def test_leave_every_worker_its_share(self) -> None:
+        study, pool = ScriptedStudy(), CohortPool(all_good, slots=2)
+        assert self.loop(study, pool, most=16, budget=20, workers=2).run() == "done"
+        sizes = [len(cohort.trials) for _, cohort in pool.jobs]
+        assert sizes[:2] == [10, 10]
+        pool = CohortPool(all_good, slots=2)
+        assert self.loop(ScriptedStudy(), pool, most=16, budget=60, workers=2).run() == "done"
+        sizes = [len(cohort.trials) for _, cohort in pool.jobs]
+        assert sum(sizes) == 60 and sizes == sorted(sizes, reverse=True)
+        assert sizes[0] == 16 and sizes[-1] == 1
+        assert {slot for slot, _ in pool.jobs[-4:]} == {0, 1}
+
+    def test_go_to_a_child_that_holds_their_shape(self) -> None:
+        study, pool = ScriptedStudy(), CohortPool(all_good, slots=2)
+        self.loop(study, pool, most=1, budget=80, workers=2).run()
+        known: dict[int, list[Shape]] = {0: [], 1: []}
+        for (prefer, avoid), (slot, cohort) in zip(study.wishes, pool.jobs, strict=True):
+            assert list(prefer) == known[slot][:SHAPES_REMEMBERED]
+            assert avoid == {shapes[0] for other, shapes in known.items() if other != slot and shapes}
+            shape = cohort.trials[0].params.shape_key(lambda name: name == "rate")
+            known[slot] = [shape, *(one for one in known[slot] if one != shape)]
+        assert max(map(len, known.values())) > SHAPES_REMEMBERED
+
+    def test_whose_child_dies_are_trained_again_one_by_one(self) -> None:
+        def answer(cohort: Cohort, slot: int) -> list[Message | Death]:
+            if 2 in {trial.number for trial in cohort.trials}:
+                return [*all_good(cohort, slot)[:2], Death(slot, "signal SIGKILL", "last words")]
+            return all_good(cohort, slot)
+
+        study, pool, recorder = ScriptedStudy(), CohortPool(answer), Recorder()
+        loop = self.loop(study, pool, most=4, budget=6)
+        loop.listeners = (recorder,)
+        assert loop.run() == "done"
+        assert [[trial.number for trial in cohort.trials] for _, cohort in pool.jobs] == [
+            [0, 1, 2, 3],
+            [1],
+            [2],
+            [3],
+            [4, 5],
+        ]
+        states = {number: result.state for number, result in study.told.items()}
+        assert states == {0: "complete", 1: "complete", 2: "complete", 3: "complete", 4: "complete", 5: "complete"}
+
+    def test_of_one_fail_with_their_child(self) -> None:
+        def answer(cohort: Cohort, slot: int) -> list[Message | Death]:
+            if 2 in {trial.number for trial in cohort.trials}:
+                return [Death(slot, "signal SIGKILL", "last words")]
+            return all_good(cohort, slot)
+
+        study, pool = ScriptedStudy(), CohortPool(answer)
+        assert self.loop(study, pool, most=4, budget=6).run() == "done"
+        assert {number for number, result in study.told.items() if result.state == "failed"} == {2}
+        assert len(study.told) == 6 and len(pool.restarted) == 2
+
+    def test_under_way_are_unfinished_when_someone_asks_to_stop(self) -> None:
+        def answer(cohort: Cohort, slot: int) -> list[Message | Death]:
+            os.kill(os.getpid(), signal.SIGINT)
+            return all_good(cohort, slot)[:2]
+
+        loop = self.loop(ScriptedStudy(), CohortPool(answer), most=3, budget=10)
+        assert loop.run() == "interrupted"
+        assert [trial.number for trial in loop.unfinished] in ([0, 1, 2], [1, 2])
+
+    def test_are_not_begun_when_time_is_up(self) -> None:
+        study, pool = ScriptedStudy(), CohortPool(all_good)
+        loop = self.loop(study, pool, most=3, budget=10)
+        loop.limits = Limits(10, timeout=-1.0, cohort=3)
+        assert loop.run() == "out of time"
+        assert pool.jobs == []

@@ -68,7 +68,7 @@ def lead_a_life(study: optuna.Study) -> None:
         user_attrs={"attempt": 2},
         system_attrs={"fixed": 1},
     )
-    mirror.enqueue(study, [template] * 3)
+    assert mirror.enqueue(study, [template] * 3, first=4)
     mirror.claim(study, [study.trials[5]._trial_id])
 
 
@@ -128,7 +128,8 @@ class TestTwoProcesses:
     def test_do_not_claim_one_trial_twice(self, opened: Callable[[], optuna.Study]) -> None:
         one, other = opened(), opened()
         waiting = create_trial(state=TrialState.WAITING)
-        mirror.enqueue(one, [waiting] * 3)
+        assert mirror.enqueue(one, [waiting] * 3, first=0)
+        assert not mirror.enqueue(other, [waiting] * 3, first=0)
         mirror.refresh(other)
         ids = [trial._trial_id for trial in one.trials]
         assert mirror.claim(one, ids[:2]) == tuple(ids[:2])

@@ -12,6 +12,7 @@ from searchlab import options, seeds
 from searchlab.errors import MissingExtra
 from searchlab.lazy import lazy
 from searchlab.options import value
+from searchlab.search import Cohorts
 from searchlab.space import Space
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ else:
 
 class CmaEs:
     """CMA-ES whose state is worked out anew from the trials."""
+
+    cohorts: Cohorts = "none"
 
     class Options(options.Options):
         """Settings of the `cmaes` sampler."""

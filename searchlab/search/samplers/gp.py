@@ -12,6 +12,7 @@ from searchlab import options, seeds
 from searchlab.errors import MissingExtra
 from searchlab.lazy import lazy
 from searchlab.options import value
+from searchlab.search import Cohorts
 from searchlab.space import Space
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ else:
 
 class GaussianProcess:
     """Optuna's GP sampler."""
+
+    cohorts: Cohorts = "none"
 
     class Options(options.Options):
         """Settings of the `gp` sampler."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from searchlab import options, seeds
 from searchlab.lazy import lazy
 from searchlab.options import value
+from searchlab.search import Cohorts
 from searchlab.space import Space
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 class Grid:
     """Each combination once; afterwards the walk begins anew, so repeats are new seeds of the same configurations."""
+
+    cohorts: Cohorts = "any order"
 
     class Options(options.Options):
         """Settings of the `grid` sampler."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from searchlab import options, seeds
 from searchlab.lazy import lazy
+from searchlab.search import Cohorts
 from searchlab.space import Space
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ else:
 
 class Qmc:
     """The n-th point of the sequence for the n-th trial."""
+
+    cohorts: Cohorts = "any order"
 
     class Options(options.Options):
         """Nothing to set."""

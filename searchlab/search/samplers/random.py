@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from searchlab import options, seeds
 from searchlab.lazy import lazy
+from searchlab.search import Cohorts
 from searchlab.space import Space
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ else:
 
 class Random:
     """Independent draws."""
+
+    cohorts: Cohorts = "any order"
 
     class Options(options.Options):
         """Nothing to set."""

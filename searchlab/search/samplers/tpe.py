@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from searchlab import options, seeds
 from searchlab.lazy import lazy
 from searchlab.options import value
+from searchlab.search import Cohorts
 from searchlab.space import Space
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ else:
 
 class Tpe:
     """Optuna's TPE."""
+
+    cohorts: Cohorts = "same shape"
 
     class Options(options.Options):
         """Settings of the `tpe` sampler."""
