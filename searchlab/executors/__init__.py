@@ -60,6 +60,9 @@ class Pool(Protocol):
     def wait(self, timeout: float) -> list[Message | Death]:
         """What has arrived, in order, waiting at most `timeout` seconds for the first; empty when nothing did."""
 
+    def start(self, slot: Slot) -> None:
+        """One more child, in a slot of a number that is not taken yet."""
+
     def restart(self, slot: int) -> None:
         """End the child in `slot`, if it lives, and start a fresh one."""
 

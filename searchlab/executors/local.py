@@ -133,6 +133,11 @@ class _Processes:
         """See `Pool`."""
         return self._inbox.take(timeout)
 
+    def start(self, slot: Slot) -> None:
+        """See `Pool`."""
+        self._slots[slot.number] = slot
+        self._children[slot.number] = self._start(slot.number)
+
     def restart(self, slot: int) -> None:
         """See `Pool`."""
         self._children.pop(slot).end()

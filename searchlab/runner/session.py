@@ -142,6 +142,7 @@ def _supervise(
     """Train until the end; nothing is started when the budget is spent already."""
     spec = lab.spec
     prunes = spec.search.pruner.name != "none"
+    left = study.remaining(spec.search.trials)
     children.brief(
         Setup(
             data=str(lab.prepared.folder),
@@ -149,9 +150,10 @@ def _supervise(
             plan=lab.plan,
             engine=choice.engine,
             prunes=prunes,
-        )
+        ),
+        trials=left,
     )
-    if study.remaining(spec.search.trials) == 0:
+    if left == 0:
         return "done", None
     threading.Thread(target=_load_drawing, name="searchlab-load", daemon=True).start()
     count = len(children.slots)
