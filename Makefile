@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo ui test lint house bench overhead lock clean
+.PHONY: demo ui test test-engines lint house bench overhead lock clean
 
 demo: $(READY)  ## Run the digits study on the embedded store.
 	$(BIN)/searchlab run studies/digits_cnn.yaml
@@ -17,6 +17,9 @@ ui: $(READY)  ## Open the MLflow pages of the embedded store.
 
 test: $(READY)  ## Every test, on all cores.
 	$(BIN)/python -m pytest -q -n auto --dist loadfile
+
+test-engines: $(READY)  ## Every engine beside fit, in all cases (make test has a sample).
+	SEARCHLAB_ENGINES=all $(BIN)/python -m pytest -q -n auto tests/conformance/test_engines_agree.py
 
 lint: $(READY)  ## ruff and mypy --strict.
 	$(BIN)/ruff check .

@@ -68,7 +68,6 @@ class Program:
 
     def __init__(self, template: Template) -> None:
         self.template = template
-        self._rules = steps.rules(steps.optimizer_names())
         self._metrics = template.metrics
         self._train = tf.function(self._steps, autograph=False, reduce_retracing=True)
         self._judge = tf.function(self._validation, autograph=False, reduce_retracing=True)
@@ -129,13 +128,9 @@ class Program:
                 )
             gradient = steps.clipped(tape.gradient(loss, state.flat), knobs.clip)
             step = state.step + 1.0
-            flat, memory = tf.switch_case(
-                knobs.optimizer,
-                [
-                    functools.partial(rule, state.flat, gradient, state.memory, step, rates[i], knobs.settings)
-                    for rule in self._rules
-                ],
-            )
+            flat, memory = _updated(knobs.optimizer, state.flat, gradient, state.memory, step, rates[i], knobs.settings)
+            for new, old in zip((flat, *memory), (state.flat, *state.memory), strict=True):
+                new.set_shape(old.shape)
             total += loss * tf.cast(tf.size(rows), tf.float32)
             return i + 1, State(flat, memory, step, others), total, collected.write(i, tf.cast(outputs, tf.float32))
 
@@ -257,6 +252,29 @@ class Fused:
         if self._data is None or self._data[0] is not splits:
             self._data = (splits, _Data(splits.train), _Data(splits.validation))
         return self._data[1:]
+
+
+_VECTOR, _SCALAR = tf.TensorSpec([None], tf.float32), tf.TensorSpec([], tf.float32)
+
+
+@tf.function(  # type: ignore[untyped-decorator]
+    autograph=False,
+    input_signature=[
+        tf.TensorSpec([], tf.int32),
+        _VECTOR,
+        _VECTOR,
+        (_VECTOR, _VECTOR, _SCALAR),
+        _SCALAR,
+        _SCALAR,
+        tf.TensorSpec([steps.MOST_SETTINGS, 2], tf.float32),
+    ],
+)
+def _updated(number: Any, flat: Any, gradient: Any, memory: Memory, step: Any, rate: Any, settings: Any) -> Any:
+    """The weights and the memory after a step by rule `number`; traced once, for weights of any number."""
+    rules = steps.rules(steps.optimizer_names())
+    return tf.switch_case(
+        number, [functools.partial(rule, flat, gradient, memory, step, rate, settings) for rule in rules]
+    )
 
 
 def _held(template: Template, state: State) -> Callable[[], list[Array]]:
