@@ -1,9 +1,17 @@
 """Optuna's tables with a memory before them: reading costs no query, and what belongs together is one transaction.
 
 Why not Optuna's own storage: it writes each parameter, attribute and value in a transaction of its own, about ten
-statements each, and looks through all trials for every question.  With it, a trial of ten epochs in the embedded store
-cost 46 ms early in a study and 230 ms after 10,000 trials; here 12 ms, early and late (`benchmarks/ask_tell.py`).  The
-tables are the same, so everything that reads Optuna's storages reads ours.
+statements each, and looks through all trials for every question.  Processor time in the embedded store, in ms, Optuna's
+storage → here (`benchmarks/ask_tell.py --cpu`):
+
+    random, finished trials   to ask          a trial of 10 epochs    … with successive halving
+    10                        26  → 3.8       52  → 5.3               90  → 15
+    1,000                     34  → 4.4       56  → 6.0               103 → 13
+    10,000                    131 → 8.2       156 → 9.9               229 → 34
+
+Under `tpe` asking costs 41 → 7, 66 → 32 and 384 → 247: what is left are its densities, whose cost grows with the trials
+they are made of; and a rung of successive halving looks at the values of all trials (Optuna's, both).  Opening a study
+of 10,000 takes 2 s in place of 9.  The tables are the same, so what reads Optuna's storages reads ours.
 
 What another process writes is seen at the next `refresh`.  For use from one thread.
 """
@@ -25,6 +33,8 @@ from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
+
+from searchlab.search.storage import READS
 
 UPSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """How each database is told to insert a row or to change the one that is there."""
@@ -150,7 +160,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         foreign = self._unfinished - self._mine
         is_of_interest = sqlalchemy.or_(TRIALS.c.trial_id > self._newest, TRIALS.c.trial_id.in_(foreign))
         states = sqlalchemy.select(TRIALS.c.trial_id, TRIALS.c.state)
-        with self._begun() as connection:
+        with self._begun(reads=True) as connection:
             rows = connection.execute(states.where(TRIALS.c.study_id == self._study_id, is_of_interest)).all()
         still = TrialState.WAITING  # a trial that waited and waits has not changed
         self._read(
@@ -169,7 +179,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
     def _fetch(self, which: sqlalchemy.ColumnElement[bool]) -> None:
         """Read those trials of the study; far quicker than Optuna's way, which makes an object of each row."""
         chosen = sqlalchemy.and_(TRIALS.c.study_id == self._study_id, which)
-        with self._begun() as connection:
+        with self._begun(reads=True) as connection:
             trials = connection.execute(sqlalchemy.select(TRIALS).where(chosen).order_by(TRIALS.c.trial_id)).all()
             parts: dict[sqlalchemy.Table, dict[int, list[Any]]] = {}
             for table in KEYS:
@@ -404,10 +414,10 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             raise UpdateFinishedTrialError(f"ended by another process before: trial {numbers}")
 
     @contextmanager
-    def _begun(self) -> Iterator[sqlalchemy.Connection]:
+    def _begun(self, *, reads: bool = False) -> Iterator[sqlalchemy.Connection]:
         """A transaction; its errors are those that Optuna's storages raise."""
         try:
-            with self._backend.engine.begin() as connection:
+            with self._backend.engine.execution_options(**{READS: reads}).begin() as connection:
                 yield connection
         except sqlalchemy.exc.SQLAlchemyError as failure:
             raise StorageInternalError(str(failure)) from failure

@@ -1,7 +1,8 @@
 """Where studies live: an Optuna storage in SQLite (one machine) or PostgreSQL (a team).
 
 SQLite is opened in write-ahead mode, and each transaction takes the write lock when it begins: with SQLite's own
-deferred transactions two processes can both read "waiting" and both claim the same trial.  Journal files are refused:
+deferred transactions two processes can both read "waiting" and both claim the same trial.  Only what says that it will
+not write (`READS`) does without the lock.  Journal files are refused:
 a writer that is killed in the middle of a line destroys the whole file.
 """
 
@@ -23,6 +24,9 @@ from sqlalchemy.engine import URL
 from searchlab.errors import SearchlabError, ServiceError, SpecError
 
 log = logging.getLogger(__name__)
+
+READS = "searchlab_reads"
+"""Execution option of a connection that only reads: it sees one moment of the file and keeps nobody from writing."""
 
 BUSY_TIMEOUT = 60.0
 """Seconds that a connection waits for another process's transaction."""
@@ -133,7 +137,8 @@ def _connected(connection: Any, record: object) -> None:
 
 
 def _begins(connection: sqlalchemy.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    only_reads = connection.get_execution_options().get(READS)
+    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
 
 def _is_hopeless(failure: Exception) -> bool:

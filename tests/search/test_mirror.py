@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from searchlab.records import Objective, TrialResult
-from searchlab.search import mirror
+from searchlab.search import mirror, storage
 from searchlab.search.storage import open_storage
 from searchlab.search.study import Study
 from searchlab.space import Choice, Float, Parameter, Pick, Space
@@ -124,6 +125,17 @@ class TestTwoProcesses:
         one.tell(theirs, 0.5)
         mirror.refresh(other)
         assert other.trials[0].state == TrialState.COMPLETE
+
+    def test_may_read_while_another_writes(
+        self, opened: Callable[[], optuna.Study], url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(storage, "BUSY_TIMEOUT", 0.1)
+        one = opened()
+        one.ask()
+        writer = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+        writer.execute("BEGIN IMMEDIATE")
+        mirror.refresh(one)
+        assert len(one.trials) == 1
 
     def test_do_not_claim_one_trial_twice(self, opened: Callable[[], optuna.Study]) -> None:
         one, other = opened(), opened()
