@@ -10,6 +10,7 @@ Why `jit_compile: auto` is left to Keras: on a CPU it means no XLA, which is rig
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
@@ -41,6 +42,17 @@ class Fit:
                 return _train(trial, plan, encoding, splits, report)
 
             yield from _alone(trial.number, handover(work))
+
+
+def instead(
+    trial: Trial, plan: TrainingPlan, encoding: Encoding, splits: SearchSplits[Arrays], reason: str
+) -> Progress:
+    """`trial` trained here in place of another engine, which gives the `reason` that the result will bear."""
+    progress = ENGINE.train(Cohort((trial,)), plan, encoding, splits)
+    item = next(progress)
+    while not isinstance(item, TrialResult):
+        item = progress.send((yield item))
+    yield dataclasses.replace(item, engine=f"fit: {reason}")
 
 
 def _alone(number: int, progress: Generator[Epoch | TrialResult, bool, None]) -> Progress:

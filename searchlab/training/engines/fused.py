@@ -11,7 +11,6 @@ result says why.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import logging
 import time
@@ -24,12 +23,11 @@ import tensorflow as tf
 
 from searchlab.data import Array, SearchSplits
 from searchlab.optim import Memory
-from searchlab.records import Cohort, TrainingPlan, Trial, TrialResult
+from searchlab.records import Cohort, TrainingPlan
 from searchlab.tasks import Arrays, Encoding
 from searchlab.training import Engine, Progress
 from searchlab.training.account import Account
-from searchlab.training.engines.fit import ENGINE as FIT
-from searchlab.training.engines.fit import VALIDATION_BATCH
+from searchlab.training.engines.fit import VALIDATION_BATCH, instead
 from searchlab.training.order import order
 from searchlab.training.program import steps
 from searchlab.training.program.dials import NotShared
@@ -196,7 +194,7 @@ class Fused:
                 program = self._program(recipe) if fault is None else None
             except NotShared as reason:
                 log.info("trial %d is left to fit: %s", trial.number, reason)
-                yield from _by_fit(trial, plan, encoding, splits, str(reason))
+                yield from instead(trial, plan, encoding, splits, str(reason))
                 continue
             except Exception as error:
                 yield account.failed(error)
@@ -280,17 +278,6 @@ def _updated(number: Any, flat: Any, gradient: Any, memory: Memory, step: Any, r
 def _held(template: Template, state: State) -> Callable[[], list[Array]]:
     """The weights in `state`, which stay on the device until they are asked for."""
     return lambda: template.weights(state.flat.numpy(), [other.numpy() for other in state.others])
-
-
-def _by_fit(
-    trial: Trial, plan: TrainingPlan, encoding: Encoding, splits: SearchSplits[Arrays], reason: str
-) -> Progress:
-    """The trial trained by `fit`, and its result with the reason."""
-    progress = FIT.train(Cohort((trial,)), plan, encoding, splits)
-    item = next(progress)
-    while not isinstance(item, TrialResult):
-        item = progress.send((yield item))
-    yield dataclasses.replace(item, engine=f"fit: {reason}")
 
 
 ENGINE: Engine = Fused()
