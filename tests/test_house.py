@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 DOORS: dict[str, tuple[str, ...]] = {
     "keras": ("tasks", "optim", "models", "training", "data/sources/keras_dataset.py", "runner/door.py"),
     "tensorflow": ("training/engines/fused.py",),
-    "jax": (),
+    "jax": ("training/engines/population.py", "training/program/convolution.py"),
     "torch": (),
     "optuna": ("search",),
     "mlflow": ("tracking",),

@@ -23,7 +23,7 @@ sys.path.append(str(Path(__file__).parents[1] / "training"))
 import tiny_problem as tiny
 from test_every_family import corners
 
-COMPILED = ("fused",)
+COMPILED = tiny.runnable("fused", "population")
 SAMPLED = 3
 """Cases of each family and kind of input in the sample."""
 

@@ -21,14 +21,16 @@ sys.path.append(TRAINING)
 
 import tiny_problem as tiny  # noqa: E402
 
-pytestmark = pytest.mark.parametrize("engine", ENGINES.names())
+RUNNABLE = tiny.runnable(*ENGINES.names())
+
+pytestmark = pytest.mark.parametrize("engine", RUNNABLE)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One cohort of two trials, trained once for each engine."""
     known: dict[str, Any] = {}
-    for engine in ENGINES.names():
+    for engine in RUNNABLE:
         folder = tmp_path_factory.mktemp("weights")
         trials = (tiny.trial(3), tiny.trial(4, seed=8, optimizer__adam__learning_rate=0.003))
         known[engine] = (trials, *tiny.train(engine, *trials, under=tiny.plan(weights_folder=str(folder))))

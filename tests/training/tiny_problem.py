@@ -11,6 +11,7 @@ import numpy as np
 
 from searchlab.data import SOURCES, Collection, Examples, SearchSplits
 from searchlab.records import Cohort, Epoch, Objective, TrainingPlan, Trial, TrialResult
+from searchlab.runner.engines import BACKENDS
 from searchlab.space import Params
 from searchlab.tasks import TASKS, Arrays, Encoding
 from searchlab.training import ENGINES
@@ -31,6 +32,14 @@ MLP: dict[str, Any] = {
     "training.batch_size": 32,
     "training.clip_norm": 1.0,
 }
+
+
+def runnable(*names: str) -> tuple[str, ...]:
+    """Those of these engines that this process's Keras backend can run."""
+    import keras
+
+    backend = keras.backend.backend()
+    return tuple(name for name in names if backend in BACKENDS.get(name, (backend,)))
 
 
 @cache
@@ -84,7 +93,7 @@ def train(
             if isinstance(item, TrialResult):
                 assert item.trial not in results
                 results[item.trial] = item
-                item = next(progress)
+                item = progress.send(frozenset())  # as a child does
             else:
                 for epoch in item:
                     epochs[epoch.trial].append(epoch)

@@ -65,13 +65,18 @@ def memory(recipe: Recipe, template: Template) -> tuple[Array, Array, Array]:
 
 
 def batch_loss(
-    template: Template, flat: Any, others: Sequence[Any], dials: Any, x: Any, y: Any
+    template: Template, flat: Any, others: Sequence[Any], dials: Any, x: Any, y: Any, present: Any = None
 ) -> tuple[Any, tuple[Any, list[Any]]]:
-    """What is minimized on a batch, and the outputs and the other variables after it."""
+    """What is minimized on a batch, and the outputs and the other variables after it.
+
+    `present` (b,) is 1 for the examples and 0 for those that only fill the batch up; None stands for all ones.
+    """
     trainable = template.parts(flat)
     with template.dials.turned(dials):
         outputs, others, losses = template.model.stateless_call(trainable, others, x, training=True, return_losses=True)
-        loss = template.loss(y, outputs)
+        loss = template.loss(y, outputs, sample_weight=present)
+    if present is not None:
+        loss = loss * (ops.size(present) / ops.sum(present))
     penalty = template.dials.penalty(trainable, dials)
     for more in (*losses, *(() if penalty is None else (penalty,))):
         loss = loss + ops.cast(more, loss.dtype)
