@@ -21,6 +21,8 @@ GRACE = 15.0
 """Seconds that a process has to end after it was asked to."""
 
 RIVAL_LINE = re.compile(r"trial (?P<value>[-.\dnaif]+) (?P<epochs>\d+)$")
+GROUP_LINE = re.compile(r"… (?P<count>\d+) more \(\d+ to \d+\): ")
+"""What searchlab says of trials that end faster than ten a second."""
 SEARCHLAB_LINE = re.compile(r"[✓✂✗?] +\d+ +(?P<value>[-.\d]+|–) +(?P<epochs>\d+) ep ")
 
 
@@ -31,7 +33,8 @@ class Finished:
     at: float
     """Seconds since the process began."""
     value: float | None
-    epochs: int
+    epochs: int | None
+    """None where the line told of several trials."""
 
 
 @dataclass
@@ -49,16 +52,19 @@ class Watched:
     """The end of what it wrote."""
 
 
-def finished_trial(line: str, at: float) -> Finished | None:
-    """The trial whose end `line` tells; None for any other line."""
+def finished_trials(line: str, at: float) -> list[Finished]:
+    """The trials whose ends `line` tells; none for any other line."""
+    group = GROUP_LINE.match(line)
+    if group is not None:
+        return [Finished(at, None, None)] * int(group["count"])
     found = RIVAL_LINE.match(line) or SEARCHLAB_LINE.match(line)
     if found is None:
-        return None
+        return []
     try:
         value = float(found["value"])
     except ValueError:
         value = None
-    return Finished(at, value, int(found["epochs"]))
+    return [Finished(at, value, int(found["epochs"]))]
 
 
 def watch(command: list[str], folder: Path, *, target: float | None = None) -> Watched:
@@ -96,11 +102,9 @@ def watch(command: list[str], folder: Path, *, target: float | None = None) -> W
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
-            trial = finished_trial(line.strip(), time.perf_counter() - started)
-            if trial is None:
-                continue
-            watched.trials.append(trial)
-            if target is not None and trial.value is not None and trial.value >= target:
+            trials = finished_trials(line.strip(), time.perf_counter() - started)
+            watched.trials += trials
+            if target is not None and any(one.value is not None and one.value >= target for one in trials):
                 break
         else:
             _, status, usage = os.wait4(process.pid, 0)

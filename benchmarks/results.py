@@ -28,6 +28,12 @@ OURS = "searchlab"
 YARDSTICK = "keras_tuner_random"
 
 
+def _epochs(told: list[int | None]) -> int:
+    """The epochs of all trials; those that were told of together count as the mean of the others."""
+    known = [epochs for epochs in told if epochs is not None]
+    return round(sum(known) / len(known) * len(told)) if known else 0
+
+
 @dataclass(frozen=True)
 class Session:
     """One invocation: what was measured, and on what."""
@@ -75,7 +81,7 @@ class Run:
             cpu_seconds=round(watched.cpu_seconds, 2),
             peak_bytes=watched.peak_bytes,
             first_trial=round(watched.trials[0].at, 3) if watched.trials else None,
-            trained_epochs=sum(trial.epochs for trial in watched.trials),
+            trained_epochs=_epochs([trial.epochs for trial in watched.trials]),
             best=max(values, default=None),
             finished=len(watched.trials),
             target=target,

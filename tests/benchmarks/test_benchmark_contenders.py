@@ -14,7 +14,7 @@ import yaml
 from benchmarks import contenders, turns
 from benchmarks.contenders import PRUNING, RANDOM, Order, command, missing, study_of, title, with_workers
 from benchmarks.networks import network
-from benchmarks.process import Finished, Watched, finished_trial, watch
+from benchmarks.process import Finished, Watched, finished_trials, watch
 from benchmarks.spaces import SPACES, for_searchlab, space_of
 from benchmarks.tasks import TASKS
 from searchlab.models import FAMILIES
@@ -103,11 +103,13 @@ def test_arrays_are_the_same_each_time_and_of_one_kind(task: Any) -> None:
 
 def test_lines_of_finished_trials_are_told_from_others() -> None:
     line = "✓   12   0.8067    2 ep  dropout=0.21 sgd  ← best"
-    assert finished_trial(line, 3.0) == Finished(3.0, 0.8067, 2)
-    assert finished_trial("✗    3        –    0 ep  sgd  NaN", 1.0) == Finished(1.0, None, 0)
-    assert finished_trial("trial 0.9500 10", 2.0) == Finished(2.0, 0.95, 10)
-    assert finished_trial("· starting 2 workers", 0.0) is None
-    assert finished_trial("3 of 3 trials: 3 complete.", 0.0) is None
+    assert finished_trials(line, 3.0) == [Finished(3.0, 0.8067, 2)]
+    assert finished_trials("✗    3        –    0 ep  sgd  NaN", 1.0) == [Finished(1.0, None, 0)]
+    assert finished_trials("trial 0.9500 10", 2.0) == [Finished(2.0, 0.95, 10)]
+    grouped = "… 3 more (10 to 12): 2 complete, 1 failed"
+    assert finished_trials(grouped, 2.0) == [Finished(2.0, None, None)] * 3
+    assert finished_trials("· starting 2 workers", 0.0) == []
+    assert finished_trials("3 of 3 trials: 3 complete.", 0.0) == []
 
 
 def test_a_process_ends_when_the_target_is_reached(tmp_path: Path) -> None:
