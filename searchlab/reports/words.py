@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,9 +67,17 @@ def study_lines(result: StudyResult, *, sd: float | None = None) -> list[str]:
             f"{word} (if all were equally good); scores within {difference_text(metric, doubt.noise)} of each other "
             f"are not told apart by {result.validation_examples:,} validation examples."
         )
+    lines += _left_to_fit(result)
     if result.test is None:
         lines.append(f"The test set is sealed. To open it once: searchlab final-test {result.name}")
     return lines
+
+
+def _left_to_fit(result: StudyResult) -> list[str]:
+    """How many trials a faster engine had to leave to `fit`, and why."""
+    engines = [record.result.engine or "" for record in result.trials if record.result]
+    reasons = Counter(engine.removeprefix("fit: ") for engine in engines if engine.startswith("fit: "))
+    return [f"Trained by fit, {count} of {len(engines)} trials: {reason}." for reason, count in reasons.most_common(3)]
 
 
 def score_lines(result: StudyResult, *, sd: float | None = None) -> list[str]:

@@ -86,3 +86,9 @@ def test_a_test_metric_may_bear_its_prefix(result):
     lines = words.score_lines(replace(result, test=score))
     assert lines[0].startswith("Test accuracy: 50.0 %")
     assert lines[1].startswith("Warning: validation (93.0 %) and test (50.0 %) differ by 43.0 points")
+
+
+def test_trials_that_were_left_to_fit_are_said_with_the_reason(result):
+    slow = replace(result.trials[0], result=replace(result.trials[0].result, engine="fit: seeds of its own"))
+    lines = words.study_lines(replace(result, trials=(slow, *result.trials[1:])))
+    assert [line for line in lines if "fit" in line] == ["Trained by fit, 1 of 4 trials: seeds of its own."]

@@ -96,6 +96,15 @@ class TestTrials:
         assert steps[-1].body["status"] == status
         assert merged(steps, run, "tags")["searchlab.state"] == study.records[number].state
 
+    def test_the_engine_is_a_tag(self, study):
+        record = study.records[0]
+        by_fit = replace(record, result=replace(record.result, engine="fit: seeds of its own"))
+        tags = {}
+        for step in Content(study.start).trial_finished(by_fit):
+            if step.kind == "tags":
+                tags |= step.body["values"]
+        assert tags["searchlab.engine"] == "fit: seeds of its own"
+
     def test_a_failure_keeps_its_reason_and_traceback(self, study):
         steps, run = told(study, 2)
         assert merged(steps, run, "tags")["searchlab.reason"] == "diverged"

@@ -116,6 +116,8 @@ class Content:
         result = record.result or TrialResult(trial.number, record.state, record.value)
         yield Step("metrics", run, now, {"step": result.best_epoch or 0, "values": _final_numbers(record, result)})
         tags: dict[str, str] = {"searchlab.state": record.state}
+        if result.engine:
+            tags["searchlab.engine"] = words.alias(words.printable(result.engine), words.MAX_TAG)
         if result.reason:
             tags["searchlab.reason"] = words.alias(words.printable(result.reason), words.MAX_TAG)
         yield Step("tags", run, now, {"values": tags})
