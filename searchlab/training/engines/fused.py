@@ -16,7 +16,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -31,6 +31,7 @@ from searchlab.training.engines.fit import VALIDATION_BATCH, instead
 from searchlab.training.order import order
 from searchlab.training.program import steps
 from searchlab.training.program.dials import NotShared
+from searchlab.training.program.steps import State
 from searchlab.training.program.template import Template, shape_of
 from searchlab.training.recipe import Recipe
 
@@ -47,18 +48,6 @@ PROGRAMS = 24
 """Shapes whose programs are kept, the least recently used goes first; each holds some MB of traced graph."""
 
 log = logging.getLogger(__name__)
-
-
-class State(NamedTuple):
-    """All that a trial's steps change."""
-
-    flat: Any
-    """(weights,) the trainable weights."""
-    memory: Memory
-    step: Any
-    """() steps taken so far, as a float."""
-    others: list[Any]
-    """Moving statistics and random states."""
 
 
 class Program:

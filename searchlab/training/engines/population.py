@@ -26,7 +26,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -44,7 +44,6 @@ import jax.numpy as jnp
 from jax import lax
 from keras.src.utils import module_utils
 
-from searchlab.optim import Memory
 from searchlab.records import Cohort, Epoch, TrainingPlan, Trial, TrialResult
 from searchlab.tasks import Arrays, Encoding
 from searchlab.training import Engine, Progress
@@ -54,6 +53,7 @@ from searchlab.training.order import order
 from searchlab.training.program import steps
 from searchlab.training.program.convolution import quicken
 from searchlab.training.program.dials import NotShared
+from searchlab.training.program.steps import State
 from searchlab.training.program.template import Template, shape_of
 from searchlab.training.recipe import Recipe
 
@@ -88,18 +88,6 @@ if "tensorflow" not in sys.modules:
 log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
-
-
-class State(NamedTuple):
-    """All that a trial's steps change; with several lanes, every array has them in front."""
-
-    flat: Any
-    """(weights,) the trainable weights."""
-    memory: Memory
-    step: Any
-    """() steps taken so far, as a float."""
-    others: list[Any]
-    """Moving statistics and random states."""
 
 
 class Program:

@@ -34,6 +34,18 @@ class Knobs(NamedTuple):
     """() float32: the longest allowed gradient; infinite where there is no limit."""
 
 
+class State(NamedTuple):
+    """All that a trial's steps change; with several lanes, every array has them in front."""
+
+    flat: Any
+    """(weights,) the trainable weights."""
+    memory: Memory
+    step: Any
+    """() steps taken so far, as a float."""
+    others: list[Any]
+    """Moving statistics and random states."""
+
+
 def optimizer_names() -> tuple[str, ...]:
     """The rules in the order of their numbers."""
     return OPTIMIZERS.names()
