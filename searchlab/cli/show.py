@@ -61,7 +61,7 @@ def _show_engines(console: Console, spec: StudySpec) -> None:
     """Measure every engine that can serve the study, and say which one `engine: auto` takes."""
     from rich.table import Table
 
-    from searchlab.runner.calibration import known, measure
+    from searchlab.runner.calibration import known, measure, trials_a_shape
     from searchlab.runner.engines import choose
     from searchlab.runner.home import Home
     from searchlab.runner.lab import assemble, families_of
@@ -76,6 +76,13 @@ def _show_engines(console: Console, spec: StudySpec) -> None:
             seconds = (f"{number:.2f} s" for number in (cost.start, cost.first, cost.next))
             table.add_row(cost.engine, cost.backend, str(cost.together), *seconds, f"{60 / cost.next:.0f}")
     console.print(table)
-    measured = known(spec, lab.home)
-    choice = choose(spec.training.engine, plan=spec.training, families=families_of(spec), measured=measured)
+    shared = trials_a_shape(spec)
+    choice = choose(
+        spec.training.engine,
+        plan=spec.training,
+        families=families_of(spec),
+        measured=known(spec, lab.home),
+        trials_a_shape=shared,
+    )
+    console.print(f"About {shared:.0f} trials of this study share a traced program.")
     console.print(f"{spec.training.engine}: {choice.engine} ({choice.reason})")

@@ -68,7 +68,7 @@ def _end_everything() -> None:
     os._exit(1)
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Ask the kernel to kill this process when the thread that started it ends (Linux; elsewhere the reader serves)."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
@@ -82,7 +82,7 @@ def main(descriptor: int, parent: int, tied: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()  # a segfault leaves the Python stack in the log
     if tied:
-        _die_with(parent)
+        die_with(parent)
     os.environ.pop("PYTHONPATH", None)
     lazy.alone()
     wire = _Wire(descriptor)

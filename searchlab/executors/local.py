@@ -2,7 +2,8 @@
 
 Why not `multiprocessing` (spawn): it imports the caller's main module again, so it needs a main guard in scripts and
 fails in notebooks; fork copies a process that may hold TensorFlow and threads.  A plain `python -m` over an inherited
-socket works everywhere POSIX, and the two ends still speak pickled objects (`multiprocessing.connection`).
+socket works everywhere POSIX, and the two ends still speak pickled objects (`multiprocessing.connection`).  Where it is
+safe, a process of ours that has loaded the libraries and nothing else forks the children (`_fork_server.py`).
 """
 
 from __future__ import annotations
@@ -14,44 +15,70 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from searchlab.executors import Death, Message, Pool, Slot
+from searchlab.executors._forked import ForkServer, can_fork, key_of
 from searchlab.executors._inbox import Door, Inbox, tail
 
 LOOK = 0.5
 """Seconds between looks at a silent child: its end may show only there, when a process of its own holds the socket."""
 
 
-class _Child:
-    """One process, and the thread that hears it."""
+class _Process(Protocol):
+    """What a child needs of a `subprocess.Popen` or a `Forked`."""
 
-    def __init__(self, slot: Slot, entry: str, setup: Mapping[str, Any], log: Path, door: Door) -> None:
-        self._slot = slot.number
-        self._log = log
-        self._door = door
-        ours, theirs = socket.socketpair()
-        with theirs, log.open("ab") as output:
-            self._start = output.tell()
-            tied = threading.current_thread() is threading.main_thread()
-            arguments = [str(theirs.fileno()), str(os.getpid()), str(int(tied))]
-            python_path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)  # it sees the modules we see
-            self._process = subprocess.Popen(
+    def poll(self) -> int | None:
+        """The exit status, or None."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the exit status."""
+
+    def kill(self) -> None:
+        """Kill it and all it started."""
+
+
+class _Spawned(subprocess.Popen[bytes]):
+    """A child that loads its libraries itself."""
+
+    def __init__(self, environment: Mapping[str, str], channel: socket.socket, log: Path) -> None:
+        tied = threading.current_thread() is threading.main_thread()
+        arguments = [str(channel.fileno()), str(os.getpid()), str(int(tied))]
+        with log.open("ab") as output:
+            super().__init__(
                 [sys.executable, "-P", "-m", "searchlab.executors._child_process", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                pass_fds=[theirs.fileno()],
-                env={**os.environ, **slot.environment, "PYTHONPATH": python_path},
+                pass_fds=[channel.fileno()],
+                env={**os.environ, **environment, "PYTHONPATH": _python_path()},
                 process_group=0,  # a Ctrl-C in the terminal must reach the supervisor alone
             )
+
+    def kill(self) -> None:
+        """See `_Process`."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+class _Child:
+    """One process, and the thread that hears it."""
+
+    def __init__(self, slot: Slot, first: Any, log: Path, door: Door, start: Callable[..., _Process]) -> None:
+        self._slot = slot.number
+        self._log = log
+        self._door = door
+        self._begins = log.stat().st_size if log.exists() else 0
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = start(slot.environment, theirs, log)
         self._connection: Connection[Any, Any] = Connection(ours.detach())
         own_path = slot.environment.get("PYTHONPATH", os.environ.get("PYTHONPATH"))
         with contextlib.suppress(BrokenPipeError):  # its death is heard below
-            self._connection.send({"entry": entry, "setup": dict(setup), "python_path": own_path})
+            self._connection.send({**first, "python_path": own_path})
         self._thread = threading.Thread(target=self._listen, name=f"searchlab-child-{self._slot}", daemon=True)
         self._thread.start()
 
@@ -66,7 +93,7 @@ class _Child:
         """Kill the child and all it started; nothing it says any more is heard."""
         self._door.shut()
         if self._process.poll() is None:  # else its number may belong to somebody else by now
-            self._kill()
+            self._process.kill()
         self._process.wait()
         self._thread.join()
         self._connection.close()
@@ -82,18 +109,20 @@ class _Child:
             pass
         except Exception as error:  # an object that cannot be rebuilt here
             trouble = f", after a message that cannot be read ({type(error).__name__}: {error})"
-            self._kill()
+            self._process.kill()
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             trouble += ", after it had closed its channel"
-        self._kill()  # what it started, should that live still
+        self._process.kill()  # what it started, should that live still
         status = self._process.wait()
-        self._door.put(Death(self._slot, _words(status) + trouble, tail(self._log, self._start)))
+        trouble += getattr(self._process, "trouble", "")
+        self._door.put(Death(self._slot, _words(status) + trouble, tail(self._log, self._begins)))
 
-    def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+
+def _python_path() -> str:
+    """What makes a process of ours see the modules that we see."""
+    return os.pathsep.join(folder or os.getcwd() for folder in sys.path)
 
 
 def _words(status: int) -> str:
@@ -118,6 +147,7 @@ class _Processes:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._inbox = Inbox()
         self._children: dict[int, _Child] = {}
+        self._servers: dict[Hashable, ForkServer] = {}
         try:
             for number in self._slots:
                 self._children[number] = self._start(number)
@@ -145,12 +175,27 @@ class _Processes:
 
     def close(self) -> None:
         """See `Pool`."""
+        while self._servers:
+            self._servers.popitem()[1].close()
         while self._children:
             self._children.popitem()[1].end()
 
-    def _start(self, slot: int) -> _Child:
-        log = self._folder / f"child-{slot}.log"
-        return _Child(self._slots[slot], self._entry, self._setup, log, self._inbox.door())
+    def _start(self, number: int) -> _Child:
+        slot = self._slots[number]
+        start: Callable[..., _Process] = self._server(slot).fork if can_fork(slot.environment) else _Spawned
+        first = {"entry": self._entry, "setup": dict(self._setup)}
+        return _Child(slot, first, self._folder / f"child-{number}.log", self._inbox.door(), start)
+
+    def _server(self, slot: Slot) -> ForkServer:
+        """The process that forks children like that of `slot`."""
+        key = key_of(slot.environment)
+        server = self._servers.get(key)
+        if server is None or server.is_over:
+            if server is not None:
+                server.close()
+            log = self._folder / "fork-server.log"
+            self._servers[key] = server = ForkServer(self._entry, slot.environment, _python_path(), log)
+        return server
 
 
 class Local:

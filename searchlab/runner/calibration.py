@@ -24,9 +24,10 @@ from searchlab.runner.home import Home
 from searchlab.runner.lab import Lab, families_of
 from searchlab.runner.machine import versions
 from searchlab.runner.messages import ENTRY, Idle, Job, Ready, Setup
+from searchlab.runner.plugins import value_parameters
 from searchlab.runner.slots import slots
 from searchlab.space import Params, Space
-from searchlab.space.measure import corners, first_guesses
+from searchlab.space.measure import corners, first_guesses, shapes
 from searchlab.spec import StudySpec
 
 EPOCHS = 5
@@ -64,8 +65,19 @@ def measure(lab: Lab) -> Iterator[Cost]:
 
 
 def known(spec: StudySpec, home: Home) -> Mapping[str, float]:
-    """Seconds a further trial takes, by engine, where that was measured for such a study; else empty."""
-    return {name: float(cost["next"]) for name, cost in _read(_file(home)).get(key_of(spec), {}).items()}
+    """Seconds a trial takes, by engine, where that was measured for such a study; else empty.
+
+    The first trial of a shape counts with those that share its program.
+    """
+    costs = {name: Cost(**cost) for name, cost in _read(_file(home)).get(key_of(spec), {}).items()}
+    shared = trials_a_shape(spec)
+    return {name: cost.next + max(0.0, cost.first - cost.next) / shared for name, cost in costs.items()}
+
+
+def trials_a_shape(spec: StudySpec) -> float:
+    """How many of the study's trials share a traced program, about: at least one."""
+    count = shapes(spec.space, value_parameters(spec.task))
+    return 1.0 if count is None else max(1.0, spec.search.trials / count)
 
 
 def key_of(spec: StudySpec) -> str:

@@ -1,11 +1,8 @@
 """Children that are started before it is known what for: they load Keras while the supervisor reads the data.
 
-A study's fixed cost is mostly imports: three to five seconds of Keras in each child, as much of Optuna and MLflow in
-the supervisor.  So the children come first, load Keras, and wait; their `Setup` follows once the data is prepared.
-
-Why not all of them at once: on two cores two children and the supervisor load in 12 s, one child and the supervisor in
-8 s, and a study of small networks is over in a few seconds more.  Where cores are short, the others are started once it
-shows that the work left is worth their start.
+A study's fixed cost is mostly imports: three to five seconds of Keras, as much of Optuna and MLflow in the supervisor.
+So the children come first, load Keras, and wait; their `Setup` follows once the data is prepared.  Where they can be
+forked, Keras is loaded once for all of them (`executors/_fork_server.py`).
 """
 
 from __future__ import annotations
@@ -13,11 +10,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from searchlab import devices
 from searchlab.executors import EXECUTORS, Channel, Death, Message, Pool, Slot
 from searchlab.lazy import absent
 from searchlab.runner import child
@@ -26,14 +21,16 @@ from searchlab.runner.messages import Finish, Finished, Idle, Job, Ready, Setup
 ENTRY = "searchlab.runner.early:main"
 """The `entry` that an executor starts."""
 
-START = 8.0
-"""Seconds that a further child takes to load Keras and to trace its first shape, about, on cores that others use."""
+
+def load() -> None:
+    """Load Keras; what children are forked from does it for all of them."""
+    with absent("sklearn"), absent("matplotlib"), absent("pandas"):  # Keras offers wrappers for them
+        from searchlab.training import runtime  # noqa: F401
 
 
 def main(channel: Channel, setup: Mapping[str, Any]) -> None:
     """Load Keras, wait for the `Setup`, and be a child (see `child.main`)."""
-    with absent("sklearn"):  # Keras offers wrappers for it
-        from searchlab.training import runtime  # noqa: F401  loads Keras
+    load()
     try:
         given = channel.receive()
     except EOFError:
@@ -46,20 +43,14 @@ class Children:
 
     def __init__(self, executor: str, slots: Sequence[Slot], log_folder: Path) -> None:
         self.slots = tuple(slots)
-        first = _at_first(executor, self.slots)
-        self._later = self.slots[first:]
         self._setup: Setup | None = None
         self._idle: set[int] = set()
-        self._loading = {slot.number for slot in self.slots[:first]}
-        self._work = _Work()
-        self._pool: Pool = EXECUTORS.get(executor).open(
-            self.slots[:first], entry=ENTRY, setup={}, log_folder=str(log_folder)
-        )
+        self._loading = {slot.number for slot in self.slots}
+        self._pool: Pool = EXECUTORS.get(executor).open(self.slots, entry=ENTRY, setup={}, log_folder=str(log_folder))
 
-    def brief(self, setup: Setup, *, trials: int = 0) -> None:
-        """Tell all of them what they are for; `trials` are to be trained."""
+    def brief(self, setup: Setup) -> None:
+        """Tell all of them what they are for."""
         self._setup = setup
-        self._work.trials = trials
         for slot in self._loading:
             self._brief(slot)
 
@@ -67,7 +58,6 @@ class Children:
         """See `Pool`."""
         if isinstance(content, Job):
             self._idle.discard(slot)
-            self._work.begins(slot, len(content.cohort.trials))
         self._pool.send(slot, content)
 
     def wait(self, timeout: float) -> list[Message | Death]:
@@ -77,15 +67,9 @@ class Children:
             if isinstance(item, Death):
                 self._idle.discard(item.slot)
                 self._loading.discard(item.slot)
-                self._work.ends(item.slot)
             elif isinstance(item.content, Ready | Idle):
                 self._idle.add(item.slot)
                 self._loading.discard(item.slot)
-                self._work.ends(item.slot)
-        if self._later and self._work.is_worth_more_children():
-            later, self._later = self._later, ()
-            for slot in later:
-                self.start(slot)
         return items
 
     def start(self, slot: Slot) -> None:
@@ -104,7 +88,6 @@ class Children:
         """See `Pool`."""
         self._idle.clear()
         self._loading.clear()
-        self._later = ()
         self._pool.close()
 
     def ask(self, order: Finish) -> int | None:
@@ -136,38 +119,3 @@ class Children:
         if self._setup is not None:
             with contextlib.suppress(BrokenPipeError):  # its Death comes with the next wait
                 self._pool.send(slot, self._setup)
-
-
-@dataclass
-class _Work:
-    """How long trials take, and how many are left."""
-
-    trials: int = 0
-
-    def __post_init__(self) -> None:
-        self._under_way: dict[int, tuple[float, int]] = {}
-        self._jobs = 0
-        self._quickest = float("inf")
-
-    def begins(self, slot: int, trials: int) -> None:
-        """The child in `slot` was given so many trials."""
-        self._under_way[slot] = (time.monotonic(), trials)
-
-    def ends(self, slot: int) -> None:
-        """The child in `slot` has done what it was given, if anything."""
-        if slot in self._under_way:
-            begun, trials = self._under_way.pop(slot)
-            self.trials -= trials
-            self._jobs += 1
-            self._quickest = min(self._quickest, (time.monotonic() - begun) / trials)
-
-    def is_worth_more_children(self) -> bool:
-        """Whether what is left takes longer than a start; the first job, which traces, does not count alone."""
-        longest = max((time.monotonic() - begun for begun, _ in self._under_way.values()), default=0.0)
-        return longest > START or (self._jobs > 1 and self.trials * self._quickest > START)
-
-
-def _at_first(executor: str, slots: Sequence[Slot]) -> int:
-    """How many children to start at once: all, but for processes on the CPU where cores are short."""
-    on_cpu = all(slot.environment.get("CUDA_VISIBLE_DEVICES", "-1") == "-1" for slot in slots)
-    return max(1, devices.cores() // 2) if executor == "local" and on_cpu else len(slots)

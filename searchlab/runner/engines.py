@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -31,6 +32,13 @@ DEFAULT_BACKEND = "tensorflow"
 
 TOGETHER: Mapping[str, int] = {"mlp": 16, "cnn": 4, "rnn": 4}
 """Trials that a population of such networks is given at once; on a CPU core more of them only wait for the caches."""
+
+WORTH_COMPILING: Mapping[str, int] = {"mlp": 12, "cnn": 12, "rnn": 12}
+"""Trials of one shape from which on a population is faster on a CPU than `fused`, compiling included.
+
+To compile a shape for JAX takes 2 to 4 s more than to trace it for TensorFlow (once; the next process has it in the
+cache); a trial takes 0.1 to 1.4 s less.
+"""
 
 JAX_CACHE = "jax-cache"
 """Folder of compiled programs, in the user's cache: what took seconds to compile takes tenths in the next process."""
@@ -76,7 +84,12 @@ class Plan(Protocol):
 
 
 def settled(
-    folder: Path, training: TrainingSpec, *, families: tuple[str, ...], measured: Mapping[str, float]
+    folder: Path,
+    training: TrainingSpec,
+    *,
+    families: tuple[str, ...],
+    measured: Mapping[str, float],
+    trials_a_shape: float = 1.0,
 ) -> Choice:
     """`choose` for the study in `folder`; with "auto" a study that was begun stays with its engine and backend.
 
@@ -86,13 +99,21 @@ def settled(
     begun = _read(folder / FILE).get("engine")
     if asked == AUTO and begun in candidates(training):
         asked = begun
-    return choose(asked, plan=training, families=families, measured=measured)
+    return choose(asked, plan=training, families=families, measured=measured, trials_a_shape=trials_a_shape)
 
 
-def choose(asked: str, *, plan: Plan, families: tuple[str, ...], measured: Mapping[str, float] | None = None) -> Choice:
+def choose(
+    asked: str,
+    *,
+    plan: Plan,
+    families: tuple[str, ...],
+    measured: Mapping[str, float] | None = None,
+    trials_a_shape: float = 1.0,
+) -> Choice:
     """The engine that was `asked` for by name, or with "auto" the fastest that there is.
 
-    `measured` holds seconds a trial by engine, where this machine has tried them on such a study.
+    `measured` holds seconds a trial by engine, where this machine has tried them on such a study; `trials_a_shape` is
+    how many trials of the study share a compiled program.
 
     Raises:
         SpecError: The engine asked for does not run on the backend that KERAS_BACKEND names.
@@ -105,6 +126,10 @@ def choose(asked: str, *, plan: Plan, families: tuple[str, ...], measured: Mappi
         engine = min(possible, key=lambda name: measured[name])
         words = ", ".join(f"{name} {measured[name]:.2g} s" for name in possible)
         return _choice(engine, families, f"the fastest here: {words} a trial")
+    needed = max((WORTH_COMPILING.get(family, math.inf) for family in families), default=math.inf)
+    if "population" in possible and trials_a_shape >= needed:
+        words = f"{trials_a_shape:.0f} trials share a compiled program, which pays from {needed:.0f} on"
+        return _choice("population", families, words)
     return _choice(possible[0], families, _rule(possible[0], plan))
 
 

@@ -16,7 +16,7 @@ from searchlab.config.writer import to_yaml
 from searchlab.errors import SearchlabError
 from searchlab.records import StudyResult
 from searchlab.reports.words import study_lines
-from searchlab.runner.calibration import known
+from searchlab.runner.calibration import known, trials_a_shape
 from searchlab.runner.champion import weights_of
 from searchlab.runner.check import check
 from searchlab.runner.early import Children
@@ -80,7 +80,13 @@ def run(spec: StudySpec, home: Home, watcher: Watcher) -> Outcome:
     """
     checked = check(spec)
     folder = home.study(spec.name).folder
-    choice = settled(folder, spec.training, families=families_of(spec), measured=known(spec, home))
+    choice = settled(
+        folder,
+        spec.training,
+        families=families_of(spec),
+        measured=known(spec, home),
+        trials_a_shape=trials_a_shape(spec),
+    )
     with only_one(folder, spec.name), _children(spec, home, choice) as children:
         lab = assemble(spec, home, watcher, checked)
         study = _create(lab)
@@ -150,8 +156,7 @@ def _supervise(
             plan=lab.plan,
             engine=choice.engine,
             prunes=prunes,
-        ),
-        trials=left,
+        )
     )
     if left == 0:
         return "done", None

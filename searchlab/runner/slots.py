@@ -71,6 +71,7 @@ def _environment(threads: int, gpu: str | None, deterministic: bool) -> dict[str
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "OMP_NUM_THREADS": str(threads),
+        "PJRT_NPROC": str(threads),  # JAX on a CPU; two children of a thread each end 8 % sooner than two of two
         "TF_NUM_INTRAOP_THREADS": str(threads),
         "TF_NUM_INTEROP_THREADS": str(threads),
         "TF_CPP_MIN_LOG_LEVEL": "2",

@@ -44,6 +44,11 @@ def size(space: Space) -> int | None:
     return product(children[None] if None in children else [])
 
 
+def shapes(space: Space, is_value: Callable[[str], bool]) -> int | None:
+    """The number of different configurations of what is no value (see `Params.shape_key`); None when it is endless."""
+    return size(Space(tuple(parameter for parameter in space.parameters if not is_value(parameter.name))))
+
+
 def first_guesses(space: Space) -> tuple[Params, ...]:
     """The configurations that `default:` marks; empty when nothing is marked.
 

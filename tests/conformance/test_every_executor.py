@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -20,14 +21,19 @@ sys.path.append(str(Path(__file__).parents[1] / "executors"))  # where the entri
 Open = Callable[..., Pool]
 
 
-@pytest.fixture(params=EXECUTORS.names())
+ON_CPU = {"CUDA_VISIBLE_DEVICES": "-1"}
+"""The environment of children without a GPU, which an executor may make in a quicker way."""
+
+
+@pytest.fixture(params=itertools.product(EXECUTORS.names(), ({}, ON_CPU)), ids=lambda pair: "-".join(map(str, pair)))
 def open_pool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Opens pools of the executor under test and closes them at the end."""
     pools: list[Pool] = []
+    name, environment = request.param
 
     def opening(entry: str, *, children: int = 1, setup: dict[str, Any] | None = None) -> Pool:
-        slots = [Slot(number) for number in range(children)]
-        executor = EXECUTORS.get(request.param)
+        slots = [Slot(number, environment) for number in range(children)]
+        executor = EXECUTORS.get(name)
         pools.append(executor.open(slots, entry=entry, setup=setup or {}, log_folder=str(tmp_path / "logs")))
         return pools[-1]
 

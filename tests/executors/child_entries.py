@@ -66,14 +66,32 @@ def _prick(home: int) -> str:
     return "soft"
 
 
-def supervise(folder: str, report: str, order: str) -> None:
+loader: int | None = None
+
+
+def load() -> None:
+    """Note which process loaded this."""
+    global loader
+    loader = os.getpid()
+
+
+def loaded_by(channel: Channel, setup: Mapping[str, Any]) -> None:
+    """Say who loaded, and who we are."""
+    channel.send(("loaded", loader, os.getpid()))
+    channel.receive()
+
+
+def supervise(folder: str, report: str, order: str, gpu: str) -> None:
     """A supervisor with two busy children that never ends by itself; writes their process numbers to `report`."""
     from pathlib import Path
 
     from searchlab.executors import EXECUTORS, Message, Slot
 
     pool = EXECUTORS.get("local").open(
-        [Slot(0), Slot(1)], entry="child_entries:obey", setup={"seconds": 60}, log_folder=folder
+        [Slot(n, {"CUDA_VISIBLE_DEVICES": gpu}) for n in range(2)],
+        entry="child_entries:obey",
+        setup={"seconds": 60},
+        log_folder=folder,
     )
     numbers: list[str] = []
     busy = 0

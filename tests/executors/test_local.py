@@ -18,10 +18,14 @@ HERE = str(Path(__file__).parent)
 sys.path.append(HERE)
 
 
-@pytest.fixture
-def pool(tmp_path: Path) -> Iterator[Pool]:
+GPUS = pytest.mark.parametrize("gpu", ["0", "-1"], ids=["spawned", "forked"])
+"""A child without a GPU is forked from a process that has loaded its libraries."""
+
+
+@pytest.fixture(params=["0", "-1"], ids=["spawned", "forked"])
+def pool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pool]:
     """One obedient child."""
-    slot = Slot(0, {"OMP_NUM_THREADS": "3", "PYTHONPATH": "own"})
+    slot = Slot(0, {"OMP_NUM_THREADS": "3", "PYTHONPATH": "own", "CUDA_VISIBLE_DEVICES": request.param})
     pool = EXECUTORS.get("local").open([slot], entry="child_entries:obey", setup={}, log_folder=str(tmp_path))
     yield pool
     pool.close()
@@ -99,8 +103,10 @@ def test_what_a_child_started_ends_with_it_and_cannot_hide_its_end(pool: Pool, e
     assert gone_within(2.0, [number, grandchild])
 
 
-def test_a_message_that_cannot_be_read_is_a_death_with_a_reason(tmp_path: Path) -> None:
-    pool = EXECUTORS.get("local").open([Slot(0)], entry="child_entries:unreadable", setup={}, log_folder=str(tmp_path))
+@GPUS
+def test_a_message_that_cannot_be_read_is_a_death_with_a_reason(tmp_path: Path, gpu: str) -> None:
+    slots = [Slot(0, {"CUDA_VISIBLE_DEVICES": gpu})]
+    pool = EXECUTORS.get("local").open(slots, entry="child_entries:unreadable", setup={}, log_folder=str(tmp_path))
     death = receive(pool)
     pool.close()
     assert isinstance(death, Death) and "RuntimeError: ouch" in death.reason
@@ -118,9 +124,12 @@ def test_a_message_that_cannot_be_read_is_a_death_with_a_reason(tmp_path: Path) 
         ),
     ],
 )
-def test_children_end_with_their_supervisor_even_in_the_middle_of_work(tmp_path: Path, thread: str, order: str) -> None:
+@GPUS
+def test_children_end_with_their_supervisor_even_in_the_middle_of_work(
+    tmp_path: Path, thread: str, order: str, gpu: str
+) -> None:
     report = tmp_path / "report"
-    call = f"child_entries.supervise({str(tmp_path)!r}, {str(report)!r}, {order!r})"
+    call = f"child_entries.supervise({str(tmp_path)!r}, {str(report)!r}, {order!r}, {gpu!r})"
     if thread == "other":  # then the kernel's own signal is not used, and the channel must do
         call = f"import threading; t = threading.Thread(target=lambda: {call}); t.start(); t.join()"
     script = f"import sys; sys.path.append({HERE!r}); import child_entries; {call}"
@@ -154,3 +163,64 @@ pool.close()
         [sys.executable, "-P", str(script)], capture_output=True, text=True, cwd=tmp_path, check=True
     )
     assert answer.stdout == "('setup', {'a': 1})\n"
+
+
+needs_forks = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux alone")
+
+
+def forked(folder: Path, entry: str, *, children: int = 2) -> Pool:
+    slots = [Slot(number, {"CUDA_VISIBLE_DEVICES": "-1"}) for number in range(children)]
+    return EXECUTORS.get("local").open(slots, entry=entry, setup={}, log_folder=str(folder))
+
+
+@needs_forks
+def test_libraries_are_loaded_once_for_all_children(tmp_path: Path) -> None:
+    pool = forked(tmp_path, "child_entries:loaded_by")
+    try:
+        heard = [receive(pool), receive(pool)]
+        pool.restart(0)
+        heard.append(receive(pool))
+        assert all(isinstance(item, Message) for item in heard)
+        (loader,) = {item.content[1] for item in heard}  # type: ignore[union-attr]
+        assert loader not in {item.content[2] for item in heard}  # type: ignore[union-attr]
+    finally:
+        pool.close()
+    assert gone_within(2.0, [loader])
+
+
+@needs_forks
+def test_a_fork_server_that_dies_is_a_death_of_its_children_and_is_replaced(tmp_path: Path) -> None:
+    pool = forked(tmp_path, "child_entries:loaded_by")
+    try:
+        first = [receive(pool), receive(pool)]
+        os.kill(first[0].content[1], signal.SIGKILL)  # type: ignore[union-attr]
+        deaths = [receive(pool), receive(pool)]
+        assert all(isinstance(item, Death) and "forks children" in item.reason for item in deaths)
+        assert gone_within(2.0, [item.content[2] for item in first])  # type: ignore[union-attr]
+        pool.restart(1)
+        again = receive(pool)
+        assert isinstance(again, Message) and again.content[1] != first[0].content[1]  # type: ignore[union-attr]
+    finally:
+        pool.close()
+
+
+@needs_forks
+def test_a_child_can_be_replaced_and_a_pool_closed_while_libraries_load(tmp_path: Path) -> None:
+    pool = forked(tmp_path, "slow_entries:hello", children=1)
+    try:
+        pool.restart(0)
+        hello = receive(pool)
+        assert isinstance(hello, Message)
+    finally:
+        pool.close()
+    begun = time.monotonic()
+    forked(tmp_path, "slow_entries:hello").close()
+    assert time.monotonic() - begun < 1.0
+
+
+@needs_forks
+def test_what_cannot_be_loaded_is_told_by_the_child(tmp_path: Path) -> None:
+    pool = forked(tmp_path, "no_such_module:main", children=1)
+    death = receive(pool)
+    pool.close()
+    assert isinstance(death, Death) and "No module named 'no_such_module'" in death.log_tail

@@ -11,7 +11,6 @@ import pytest
 
 from searchlab.executors import Death, Message, Slot
 from searchlab.records import Cohort, TrialResult
-from searchlab.runner import early
 from searchlab.runner.early import Children
 from searchlab.runner.messages import Finish, Idle, Job, Ready
 from searchlab.training.champion import load_keras
@@ -89,38 +88,5 @@ def test_a_child_that_is_started_again_gets_its_setup_again(tmp_path: Path) -> N
         children.brief(setup_for(tmp_path, prunes=False))
         children.restart(0)
         assert [item.slot for item in until(children, Ready)] == [0]
-    finally:
-        children.close()
-
-
-def test_further_children_start_when_the_work_left_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After two jobs, or when the first one takes longer than a start."""
-    now = 0.0
-    monkeypatch.setattr(early.time, "monotonic", lambda: now)
-    work = early._Work(trials=100)
-    for seconds in (2.0, 0.05):
-        work.begins(0, 1)
-        now += seconds
-        work.ends(0)
-        assert not work.is_worth_more_children()  # 98 trials of 0.05 s
-    work.trials = 1000
-    assert work.is_worth_more_children()
-    slow = early._Work(trials=2)
-    slow.begins(0, 1)
-    assert not slow.is_worth_more_children()
-    now += early.START + 1.0
-    assert slow.is_worth_more_children()
-
-
-def test_children_of_one_core_are_started_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(early.devices, "cores", lambda: 1)
-    monkeypatch.setattr(early, "START", -1.0)
-    children = Children("local", [Slot(0), Slot(1)], tmp_path / "logs")
-    try:
-        children.brief(setup_for(tmp_path, prunes=False, epochs=1), trials=9)
-        assert [item.slot for item in until(children, Ready)] == [0]
-        children.send(0, Job(Cohort((tiny.trial(0),))))
-        heard = until(children, Ready)
-        assert any(item.slot == 1 and isinstance(item, Message) for item in heard)
     finally:
         children.close()
