@@ -5,9 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+ENGINE_TESTS := tests/conformance/test_engines_agree.py tests/conformance/test_every_engine.py
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo ui test test-engines lint house bench overhead lock clean
+.PHONY: demo ui test test-jax test-engines lint house bench overhead lock clean
 
 demo: $(READY)  ## Run the digits study on the embedded store.
 	$(BIN)/searchlab run studies/digits_cnn.yaml
@@ -15,11 +16,16 @@ demo: $(READY)  ## Run the digits study on the embedded store.
 ui: $(READY)  ## Open the MLflow pages of the embedded store.
 	$(BIN)/searchlab ui
 
-test: $(READY)  ## Every test, on all cores.
+test: $(READY)  ## Every test, on all cores; then the engines on Keras's JAX backend.
 	$(BIN)/python -m pytest -q -n auto --dist loadfile
+	$(MAKE) test-jax
 
-test-engines: $(READY)  ## Every engine beside fit, in all cases (make test has a sample).
-	SEARCHLAB_ENGINES=all $(BIN)/python -m pytest -q -n auto tests/conformance/test_engines_agree.py
+test-jax: $(READY)  ## The engines on Keras's JAX backend.
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) tests/training/test_population.py
+
+test-engines: $(READY)  ## Every engine beside fit, in all cases (make test and make test-jax have a sample).
+	SEARCHLAB_ENGINES=all $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS)
+	SEARCHLAB_ENGINES=all KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS)
 
 lint: $(READY)  ## ruff and mypy --strict.
 	$(BIN)/ruff check .

@@ -70,7 +70,8 @@ def finished_trials(line: str, at: float) -> list[Finished]:
 def watch(command: list[str], folder: Path, *, target: float | None = None) -> Watched:
     """Run `command` to its end, or until a trial ends with a value of `target` or more.
 
-    `folder` becomes searchlab's home; what the process writes is kept there as output.txt.
+    `folder` becomes searchlab's home, and caches are shared with the folders beside it; what the process writes is kept
+    there as output.txt.
     """
     environment = {
         **os.environ,
@@ -78,6 +79,7 @@ def watch(command: list[str], folder: Path, *, target: float | None = None) -> W
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8",
         "SEARCHLAB_HOME": str(folder / "home"),
+        "XDG_CACHE_HOME": str(folder.parent / "cache"),  # empty in the first round: nothing was compiled before
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         "COLUMNS": "120",
     }

@@ -18,6 +18,10 @@ from searchlab.executors._inbox import tail
 from searchlab.executors._orders import LETTER, Born, Ended, Order
 
 
+BURIAL = 5.0
+"""Seconds that a fork server has for reporting the end of a child that was killed."""
+
+
 class Forked:
     """A child that a fork server makes or has made; to be used as a `subprocess.Popen` is."""
 
@@ -29,6 +33,11 @@ class Forked:
         self._over = threading.Event()
         self.trouble = ""
         """What happened to the fork server, if it is that."""
+
+    @property
+    def is_born(self) -> bool:
+        """Whether there is, or was, such a process."""
+        return self._number is not None
 
     def poll(self) -> int | None:
         """The exit status, or None."""
@@ -112,9 +121,14 @@ class ForkServer:
         return child
 
     def close(self) -> None:
-        """End it; the children end with it."""
-        for child in tuple(self._children.values()):
+        """End it and all children; none is left when this returns."""
+        children = tuple(self._children.values())
+        for child in children:
             child.kill()
+        for child in children:
+            if child.is_born:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(BURIAL)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -10,7 +10,9 @@ import pytest
 
 from searchlab.errors import MissingExtra, SpecError
 from searchlab.records import Objective, TrainingPlan
+from searchlab.runner.calibration import trials_a_shape
 from searchlab.runner.engines import choose
+from searchlab.spec.load import load_text
 
 PLAN = TrainingPlan(task="image_classification", objective=Objective("val_accuracy", "maximize"), epochs=2)
 
@@ -75,3 +77,30 @@ def test_an_engine_without_its_library_names_the_extra(monkeypatch: pytest.Monke
 
 def test_children_are_started_with_the_backend() -> None:
     assert choose("fused", plan=PLAN, families=("mlp",)).environment() == {"KERAS_BACKEND": "tensorflow"}
+
+
+def test_auto_takes_a_population_where_many_trials_share_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, "tensorflow", "jax")
+    many = choose("auto", plan=PLAN, families=("mlp",), trials_a_shape=40.0)
+    assert (many.engine, many.backend, many.together) == ("population", "jax", 16)
+    assert "40 trials" in many.reason
+    assert choose("auto", plan=PLAN, families=("mlp",), trials_a_shape=3.0).engine == "fused"
+    assert choose("auto", plan=PLAN, families=("mlp", "of_my_own"), trials_a_shape=40.0).engine == "fused"
+
+
+@pytest.mark.parametrize(
+    ("width", "trials", "expected"),
+    [("64", 40, 40.0), ("[32, 64]", 40, 20.0), ("{low: 16, high: 64, step: 1}", 40, 1.0), ("[32, 64]", 1, 1.0)],
+)
+def test_how_many_trials_share_a_program(width: str, trials: int, expected: float) -> None:
+    """Numbers that change no graph do not count, the optimizer and its options among them."""
+    content = f"""
+study: s
+data: {{source: digits}}
+task: image_classification
+space:
+  model: {{mlp: {{depth: 1, width: {width}, dropout: {{low: 0.0, high: 0.5}}}}}}
+  optimizer: {{adam: {{learning_rate: {{low: 1e-4, high: 1e-1, log: true}}}}, sgd: {{learning_rate: 0.1}}}}
+search: {{sampler: random, trials: {trials}}}
+"""
+    assert trials_a_shape(load_text(content)) == pytest.approx(expected, abs=0.2)
