@@ -17,7 +17,6 @@ from typing import Any
 from searchlab.executors._inbox import tail
 from searchlab.executors._orders import LETTER, Born, Ended, Order
 
-
 BURIAL = 5.0
 """Seconds that a fork server has for reporting the end of a child that was killed."""
 
