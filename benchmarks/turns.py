@@ -96,9 +96,11 @@ def _command(words: Sequence[str]) -> str:
 
 
 def _orders(arguments: argparse.Namespace, trials: int, prunes: bool) -> Iterator[Order]:
-    for task in (TASKS[name] for name in arguments.task or TASKS):
-        for space, turn in product(arguments.space or SPACES, range(1, arguments.rounds + 1)):
-            yield Order(task, space, trials, arguments.epochs or task.epochs, seed=turn, prunes=prunes)
+    """Round by round through all tasks and spaces, so that whoever stops early has measured all alike."""
+    names = (arguments.task or TASKS, arguments.space or SPACES)
+    for turn, name, space in product(range(1, arguments.rounds + 1), *names):
+        task = TASKS[name]
+        yield Order(task, space, trials, arguments.epochs or task.epochs, seed=turn, prunes=prunes)
 
 
 def _watched(name: str, order: Order, place: Path, goal: float | None) -> Watched:
