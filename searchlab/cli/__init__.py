@@ -34,6 +34,7 @@ app = typer.Typer(
 COMMANDS = (
     "run",
     "resume",
+    "worker",
     "status",
     "trials",
     "report",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import uuid
 from collections import Counter
@@ -14,13 +15,13 @@ from typing import Any
 
 from searchlab.config.writer import to_yaml
 from searchlab.errors import SearchlabError
-from searchlab.records import StudyResult
+from searchlab.records import Epoch, StudyResult, Trial, TrialRecord
 from searchlab.reports.words import study_lines
 from searchlab.runner.calibration import known, trials_a_shape
 from searchlab.runner.champion import weights_of
 from searchlab.runner.check import check
 from searchlab.runner.early import Children
-from searchlab.runner.engines import Choice, settled
+from searchlab.runner.engines import Choice, choose, settled
 from searchlab.runner.finish import finish
 from searchlab.runner.home import Home
 from searchlab.runner.lab import Lab, assemble, facts_of, families_of, keep
@@ -29,10 +30,12 @@ from searchlab.runner.messages import Finish, Finished, Setup
 from searchlab.runner.outcome import Drawn, draw, result_of, write_report
 from searchlab.runner.plugins import value_parameters
 from searchlab.runner.slots import slots
-from searchlab.runner.supervisor import Ending, Limits, Supervisor
+from searchlab.runner.stored import open_study
+from searchlab.runner.supervisor import Ending, Limits, Listener, Supervisor
 from searchlab.runner.tracked import PATIENCE, session_of
 from searchlab.runner.watch import Opening, Watcher
 from searchlab.search import figures
+from searchlab.search.leases import Owner
 from searchlab.search.study import Study
 from searchlab.space import Pick
 from searchlab.spec import StudySpec
@@ -67,6 +70,18 @@ class Outcome:
         return "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(5))
 
 
+@dataclass(frozen=True)
+class Joined:
+    """What a worker came to."""
+
+    trials: int
+    """Trained here."""
+    left: int
+    """Trials of the study that nobody has asked for."""
+    ending: Ending
+    pause_reason: str | None
+
+
 def run(spec: StudySpec, home: Home, watcher: Watcher) -> Outcome:
     """Run `spec` until its budget is spent, its time is up or someone asks to stop.
 
@@ -93,12 +108,37 @@ def run(spec: StudySpec, home: Home, watcher: Watcher) -> Outcome:
         study.remember(trained_by=asdict(choice))
         choice.keep(folder)
         with session_of(spec, home, study.objective, study.facts) as session:
-            ending, reason = _supervise(lab, study, session, watcher, children, choice)
+            ending, reason = _supervise(lab, study, (session,), watcher, children, choice)
             return _conclude(lab, study, ending, reason, session, watcher, children)
 
 
+def join(spec: StudySpec, home: Home, watcher: Watcher) -> Joined:
+    """Train trials of the stored study that `spec` was read from, beside whoever else does, until none is left.
+
+    The study's end (report, model, the end of its run in MLflow) is left to the `run` that leads it.
+
+    Raises:
+        SpecError, DataError, ServiceError: As `run`.
+        StudyConflict: The study, or the data as this machine has it, differs from what is stored.
+    """
+    checked = check(spec)
+    folder = home.study(spec.name)
+    facts = open_study(spec.name, home, spec.storage).facts
+    engine = str(facts.get("trained_by", {}).get("engine", spec.training.engine))
+    choice = choose(engine, plan=spec.training, families=families_of(spec))
+    with _children(spec, home, choice, folder.logs / f"worker-{os.getpid()}") as children:
+        lab = assemble(spec, home, watcher, checked)
+        study = _stored(lab, to_yaml(spec.resolved()))
+        keep(lab, to_yaml(spec.resolved()))
+        _work(study)
+        with session_of(spec, home, study.objective, study.facts, is_led_elsewhere=True) as session:
+            counting = _Counting()
+            ending, reason = _supervise(lab, study, (session, counting), watcher, children, choice)
+            return Joined(counting.trials, study.remaining(spec.search.trials), ending, reason)
+
+
 @contextmanager
-def _children(spec: StudySpec, home: Home, choice: Choice) -> Iterator[Children]:
+def _children(spec: StudySpec, home: Home, choice: Choice, logs: Path | None = None) -> Iterator[Children]:
     """Children that load Keras from now on; none is left afterwards."""
     places = slots(
         spec.execution.workers,
@@ -107,24 +147,55 @@ def _children(spec: StudySpec, home: Home, choice: Choice) -> Iterator[Children]
         deterministic=spec.training.deterministic,
         extra=choice.environment(),
     )
-    children = Children(spec.execution.executor, places[: spec.search.trials], home.study(spec.name).logs)
+    children = Children(spec.execution.executor, places[: spec.search.trials], logs or home.study(spec.name).logs)
     try:
         yield children
     finally:
         children.close()
 
 
+class _Counting:
+    """A listener that counts what was trained here."""
+
+    trials = 0
+
+    def trial_started(self, trial: Trial) -> None:
+        """Nothing."""
+
+    def epoch(self, epoch: Epoch, *, attempt: int = 1) -> None:
+        """Nothing."""
+
+    def trial_finished(self, record: TrialRecord) -> None:
+        """One more."""
+        self.trials += 1
+
+
 def _create(lab: Lab) -> Study:
     """The study in the storage, new or found again, and what later commands need in its folder."""
+    resolved = to_yaml(lab.spec.resolved())
+    study = _stored(lab, resolved)
+    study.remember(budget=lab.spec.search.trials, resolved=resolved)
+    keep(lab, resolved)
+    _work(study)
+    return study
+
+
+def _work(study: Study) -> None:
+    """Be one of the study's supervisors, and look after the trials of those that died."""
+    study.work_as(Owner.here().name)
+    study.reap()
+
+
+def _stored(lab: Lab, resolved: str) -> Study:
+    """The study in the storage, new or found again."""
     spec = lab.spec
-    resolved = to_yaml(spec.resolved())
     facts: dict[str, Any] = {
         **facts_of(lab),
         "resolved": resolved,
         "folder": str(spec.folder),
         "uid": uuid.uuid4().hex,
     }
-    study = Study.create(
+    return Study.create(
         spec.storage or lab.home.storage_url,
         spec.name,
         space=spec.space,
@@ -136,14 +207,10 @@ def _create(lab: Lab) -> Study:
         facts=facts,
         first_guesses=lab.guesses,
     )
-    study.remember(budget=spec.search.trials, resolved=resolved)
-    keep(lab, resolved)
-    study.requeue_stale()
-    return study
 
 
 def _supervise(
-    lab: Lab, study: Study, session: Session, watcher: Watcher, children: Children, choice: Choice
+    lab: Lab, study: Study, listeners: tuple[Listener, ...], watcher: Watcher, children: Children, choice: Choice
 ) -> tuple[Ending, str | None]:
     """Train until the end; nothing is started when the budget is spent already."""
     spec = lab.spec
@@ -171,7 +238,7 @@ def _supervise(
         prunes=prunes,
         workers=len(children.slots),
         is_value=None if choice.engine == "fit" else value_parameters(spec.task),
-        listeners=(session,),
+        listeners=listeners,
         watcher=watcher,
     )
     records = study.records()
@@ -184,7 +251,7 @@ def _supervise(
         watcher.closed()
         if ending not in ("done", "out of time"):  # what still trains must not write any more
             children.close()
-        study.requeue_stale(lost=False)
+        study.give_back(trial.number for trial in supervisor.unfinished)
     return ending, supervisor.pause_reason
 
 

@@ -45,8 +45,8 @@ SHAPES_REMEMBERED = 8
 class Study(Protocol):
     """What the loop asks of the search wing."""
 
-    def ask(self) -> Trial:
-        """Claim the next trial."""
+    def ask_next(self, budget: int | None = None) -> Cohort:
+        """Claim the next trial; none when others have asked for all of the `budget`."""
 
     def ask_cohort(
         self,
@@ -54,6 +54,7 @@ class Study(Protocol):
         *,
         left: int,
         is_value: Callable[[str], bool],
+        budget: int | None,
         prefer: Sequence[Shape],
         avoid: Collection[Shape],
     ) -> Cohort:
@@ -70,6 +71,15 @@ class Study(Protocol):
 
     def remaining(self, budget: int) -> int:
         """Trials still to be asked for."""
+
+    def running(self) -> int:
+        """Trials that run, here or elsewhere."""
+
+    def renew(self) -> None:
+        """Say that this supervisor is alive."""
+
+    def reap(self) -> tuple[int, ...]:
+        """Have trials whose supervisor is gone wait for another attempt; their numbers."""
 
     def record(self, trial_number: int) -> TrialRecord:
         """A trial as the storage knows it now."""
@@ -98,6 +108,8 @@ class Limits:
     keep_weights: int = 3
     cohort: int = 1
     """The most trials that are trained together."""
+    lease: float = 60.0
+    """Seconds after which a supervisor that says nothing is taken for dead."""
 
 
 @dataclass
@@ -125,6 +137,7 @@ class Supervisor:
         self._cohort_size: dict[int, int] = {}
         self._shapes: dict[int, deque[Shape]] = {}
         self._stop = False
+        self._seen = time.monotonic()
         self._failures: list[str] = []
         self._deaths = 0
         self._weights: list[tuple[float, Path]] = []
@@ -133,6 +146,7 @@ class Supervisor:
         """Work until the budget is spent, time is up, someone asks to stop, or the set-up turns out to be broken."""
         started = time.monotonic()
         ending: Ending = "done"
+        is_waiting = False
         with _stop_signals(self._request_stop):
             while True:
                 out_of_time = self.limits.timeout is not None and time.monotonic() - started > self.limits.timeout
@@ -143,11 +157,16 @@ class Supervisor:
                     self._hand_out()
                 if not self._running and (out_of_time or self._idle):
                     left = self.study.remaining(self.limits.budget)
-                    if out_of_time or left <= 0:
+                    elsewhere = self.study.running() if left <= 0 else 0
+                    if out_of_time or (left <= 0 and not elsewhere):
                         ending = "out of time" if left > 0 else "done"
                         break
+                    if elsewhere and not is_waiting:  # theirs may be lost, and wait again
+                        is_waiting = True
+                        self.watcher.stage(f"waiting for {elsewhere} trials of other workers")
                 for item in self.pool.wait(0.25):
                     self._take(item)
+                self._show_life()
                 self.watcher.tick()
         return ending
 
@@ -189,7 +208,7 @@ class Supervisor:
         shrink towards the end and all workers end together (Polychronopoulos & Kuck 1987, guided self-scheduling).
         """
         if self.is_value is None:
-            return Cohort((self.study.ask(),))
+            return self.study.ask_next(self.limits.budget)
         begun = 0 if slot in self._shapes else len(self._shapes)
         share = math.ceil(left / max(1, self.workers - begun))
         shapes = self._shapes.setdefault(slot, deque(maxlen=SHAPES_REMEMBERED))
@@ -197,6 +216,7 @@ class Supervisor:
             min(self.limits.cohort, share),
             left=left,
             is_value=self.is_value,
+            budget=self.limits.budget,
             prefer=tuple(shapes),
             avoid=frozenset(others[0] for other, others in self._shapes.items() if other != slot and others),
         )
@@ -206,6 +226,16 @@ class Supervisor:
                 shapes.remove(shape)
             shapes.appendleft(shape)
         return cohort
+
+    def _show_life(self) -> None:
+        """Renew the leases of what runs here, and look for trials whose supervisor died elsewhere."""
+        now = time.monotonic()
+        if now - self._seen < self.limits.lease / 3:
+            return
+        self._seen = now
+        self.study.renew()
+        for number in self.study.reap():
+            log.warning("trial %d was lost: its supervisor is gone; it waits for another attempt", number)
 
     # Listening ---------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from searchlab.records import Objective
@@ -20,13 +21,16 @@ PATIENCE = 30.0
 
 
 @contextmanager
-def session_of(spec: StudySpec, home: Home, objective: Objective, facts: Mapping[str, Any]) -> Iterator[Session]:
+def session_of(
+    spec: StudySpec, home: Home, objective: Objective, facts: Mapping[str, Any], *, is_led_elsewhere: bool = False
+) -> Iterator[Session]:
     """A session for the study, told what is known of it; closed at the end, whatever happens."""
     session = TRACKERS.get("mlflow" if spec.tracking.enabled else "none").open(
         spec.tracking.uri, experiment=spec.tracking.experiment or spec.name, home=home.folder
     )
     try:
-        session.study_started(start_of(spec, objective, facts))
+        start = start_of(spec, objective, facts)
+        session.study_started(replace(start, is_led_elsewhere=is_led_elsewhere))
         yield session
     finally:
         delivery = session.close(PATIENCE)

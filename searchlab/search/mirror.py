@@ -34,6 +34,8 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
+from searchlab.search import leases
+from searchlab.search.leases import TRIALS
 from searchlab.search.storage import READS
 
 UPSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -42,8 +44,6 @@ UPSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 PATIENCE = 1.0
 """Seconds that a patient write waits for company at most."""
 
-TRIALS = models.TrialModel.__table__
-STUDIES = models.StudyModel.__table__
 PARAMS = models.TrialParamModel.__table__
 USER_ATTRS = models.TrialUserAttributeModel.__table__
 SYSTEM_ATTRS = models.TrialSystemAttributeModel.__table__
@@ -92,11 +92,54 @@ def enqueue(study: optuna.Study, trials: Sequence[FrozenTrial], *, first: int) -
     return True
 
 
+def lease(study: optuna.Study, owner: str, seconds: float) -> None:
+    """Lease to `owner`, for so long, what is claimed from now on."""
+    if isinstance(study._storage, Mirror):
+        study._storage.lease(owner, seconds)
+
+
+def renew(study: optuna.Study) -> tuple[int, ...]:
+    """Let the leases of this process's running trials last on; the numbers of those that it has lost to others."""
+    return study._storage.renew() if isinstance(study._storage, Mirror) else ()
+
+
+def is_ours(study: optuna.Study, trial_id: int) -> bool:
+    """Whether this process holds the trial, as far as it knows."""
+    return not isinstance(study._storage, Mirror) or trial_id in study._storage._mine
+
+
+def reap(study: optuna.Study, attempts: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Have lost trials wait again: their numbers, and those of trials that were lost in all `attempts` already."""
+    return study._storage.reap(attempts) if isinstance(study._storage, Mirror) else ((), ())
+
+
+@contextmanager
+def within(study: optuna.Study, budget: int | None) -> Iterator[None]:
+    """While inside, a trial beyond `budget` is refused.
+
+    Raises:
+        BudgetSpent: It was.
+    """
+    storage = study._storage
+    if not isinstance(storage, Mirror):
+        yield
+        return
+    storage.budget = budget
+    try:
+        yield
+    finally:
+        storage.budget = None
+
+
 def claim(study: optuna.Study, trial_ids: Iterable[int]) -> tuple[int, ...]:
     """Set waiting trials running; those that no other process was quicker with."""
     if isinstance(study._storage, Mirror):
         return study._storage.claim(trial_ids)
     return tuple(i for i in trial_ids if study._storage.set_trial_state_values(i, TrialState.RUNNING))
+
+
+class BudgetSpent(Exception):
+    """Other processes have asked for the last trials of the study."""
 
 
 class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
@@ -119,6 +162,9 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         self._flushed = 0.0
         self._upserts = {table: _upserted(UPSERTS[backend.engine.dialect.name], table) for table in KEYS}
         self._is_loaded = False
+        self._lease: tuple[str, float] | None = None
+        self.budget: int | None = None
+        """No trial that runs at once gets this number or a higher one."""
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -254,14 +300,16 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         """
         self._load()
         with self._begun() as connection:
-            own = sqlalchemy.select(STUDIES.c.study_id).where(STUDIES.c.study_id == self._study_id)
-            connection.execute(own.with_for_update())  # two processes must not give one number twice
+            leases.lock(connection, self._study_id)  # two processes must not give one number twice
             of_study = TRIALS.c.study_id == self._study_id
             latest = sqlalchemy.select(TRIALS.c.number).where(of_study).order_by(TRIALS.c.trial_id.desc()).limit(1)
             last = connection.scalar(latest)
             following = 0 if last is None else last + 1
             if first is not None and first != following:
                 return ()
+            runs = [trial.state is TrialState.RUNNING for trial in templates]
+            if self.budget is not None and any(runs) and following + len(runs) > self.budget:
+                raise BudgetSpent
             rows = [
                 {"study_id": self._study_id, "number": number, "state": trial.state, **_times(trial)}
                 for number, trial in enumerate(templates, start=following)
@@ -270,6 +318,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             made = sqlalchemy.select(TRIALS.c.trial_id).where(of_study, TRIALS.c.trial_id > self._newest)
             made = made.where(TRIALS.c.number >= following).order_by(TRIALS.c.number)
             trial_ids = tuple(connection.scalars(made))
+            self._take(connection, [i for i, runs_now in zip(trial_ids, runs, strict=True) if runs_now])
             content: dict[sqlalchemy.Table, list[Row]] = {}
             for trial_id, trial in zip(trial_ids, templates, strict=True):
                 for table, row in _rows_of(trial, trial_id):
@@ -292,6 +341,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         wanted, now = tuple(trial_ids), datetime.now()
         change = {"state": TrialState.RUNNING, "datetime_start": _utc(now)}
         with self._begun() as connection:
+            leases.lock(connection, self._study_id)
             claimed = tuple(
                 trial_id
                 for trial_id in wanted
@@ -301,6 +351,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
                     .values(change)
                 ).rowcount
             )
+            self._take(connection, claimed)
         self._read((set(wanted) - set(claimed)) | (set(claimed) - self._mine))
         for trial_id in claimed:
             trial = self._changed(trial_id)
@@ -308,6 +359,58 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             self._mine.add(trial_id)
             self._put(trial)
         return claimed
+
+    def lease(self, owner: str, seconds: float) -> None:
+        """Lease to `owner` what is claimed from now on."""
+        with self._answering():
+            leases.make_table(self._backend.engine)
+        self._lease = (owner, seconds)
+
+    def renew(self) -> tuple[int, ...]:
+        """Let the leases of what this process runs last on; the numbers of trials that were taken from it."""
+        running = {i for i in self._mine if self.get_trial(i).state is TrialState.RUNNING}
+        if self._lease is None or not running:
+            return ()
+        with self._begun() as connection:
+            kept = leases.renew(connection, running, *self._lease)
+        taken = running - kept
+        self._mine -= taken
+        self._read(taken)
+        return tuple(sorted(self._numbers[i] for i in taken))
+
+    def reap(self, attempts: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Have running trials that nobody works on wait for another attempt; see the function of this name."""
+        self.renew()
+        self._flush()
+        self._load()
+        with self._answering():
+            leases.make_table(self._backend.engine)
+        with self._begun() as connection:
+            leases.lock(connection, self._study_id)
+            lost = leases.lost(connection, self._study_id) - (self._mine if self._lease else set())
+            told = sqlalchemy.and_(USER_ATTRS.c.trial_id.in_(lost), USER_ATTRS.c.key.in_(("attempt", "losses")))
+            found = connection.execute(sqlalchemy.select(USER_ATTRS).where(told)).all()
+            counts = {(row.trial_id, row.key): int(json.loads(row.value_json)) for row in found}
+            spent = {i for i in lost if counts.get((i, "losses"), 0) + 1 >= attempts}
+            rows = [
+                {"trial_id": i, "key": key, "value_json": json.dumps(counts.get((i, key), first) + 1)}
+                for i in lost - spent
+                for key, first in (("attempt", 1), ("losses", 0))
+            ]
+            if rows:
+                connection.execute(self._upserts[USER_ATTRS], rows)
+                again = TRIALS.update().where(TRIALS.c.trial_id.in_(lost - spent))
+                connection.execute(again.values(state=TrialState.WAITING))
+            leases.release(connection, lost)
+            self._take(connection, spent)
+        self._mine = (self._mine - lost) | spent
+        self._read(lost)
+        waiting, over = (tuple(sorted(self._numbers[i] for i in some)) for some in (lost - spent, spent))
+        return waiting, over
+
+    def _take(self, connection: sqlalchemy.Connection, trial_ids: Sequence[int] | set[int]) -> None:
+        if self._lease is not None:
+            leases.take(connection, trial_ids, *self._lease)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """A claim at once, since its outcome is wanted; an ending with what else is told."""
@@ -407,6 +510,8 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             for trial_id, change in states.items():
                 if trial_id not in ended:
                     connection.execute(TRIALS.update().where(TRIALS.c.trial_id == trial_id).values(change))
+            if states and self._lease is not None:
+                leases.release(connection, states)
         if ended:
             self._mine -= ended
             self._read(ended)
@@ -416,9 +521,13 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
     @contextmanager
     def _begun(self, *, reads: bool = False) -> Iterator[sqlalchemy.Connection]:
         """A transaction; its errors are those that Optuna's storages raise."""
+        with self._answering(), self._backend.engine.execution_options(**{READS: reads}).begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
         try:
-            with self._backend.engine.execution_options(**{READS: reads}).begin() as connection:
-                yield connection
+            yield
         except sqlalchemy.exc.SQLAlchemyError as failure:
             raise StorageInternalError(str(failure)) from failure
 

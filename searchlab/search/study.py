@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 from searchlab import seeds
 from searchlab.errors import StudyConflict, UnknownName
 from searchlab.records import Cohort, Objective, State, Trial, TrialRecord, TrialResult
-from searchlab.search import PRUNERS, SAMPLERS, cohorts, draws, encoding, mirror
+from searchlab.search import PRUNERS, SAMPLERS, cohorts, draws, encoding, leases, mirror
 from searchlab.search.cohorts import Shape
 from searchlab.search.definition import Definition, check_same
 from searchlab.search.domains import distribution, distributions, heard, suggest, told
@@ -177,11 +177,21 @@ class Study:
 
     # One trial ---------------------------------------------------------------------------------------------------
 
+    def work_as(self, owner: str, *, seconds: float = leases.SECONDS) -> None:
+        """Be the supervisor `owner`: what is claimed from now on is leased to it, for `seconds` at a time."""
+        with _answering(self.url):
+            mirror.lease(self._study, owner, seconds)
+
     def ask(self) -> Trial:
         """Claim the next trial: one that waits for another attempt, else a new one (the first guesses come first)."""
-        with self._one_transaction(), no_experimental_warnings():
-            mirror.refresh(self._study)
-            return self._begun(self._study.ask())
+        (trial,) = self.ask_next().trials
+        return trial
+
+    def ask_next(self, budget: int | None = None) -> Cohort:
+        """`ask`, as a cohort of one; empty when others have asked for all trials of the `budget`."""
+        with suppress(mirror.BudgetSpent), self._asking(budget):
+            return Cohort((self._begun(self._study.ask()),))
+        return Cohort(())
 
     def ask_cohort(
         self,
@@ -189,6 +199,7 @@ class Study:
         *,
         left: int,
         is_value: Callable[[str], bool],
+        budget: int | None = None,
         prefer: Sequence[Shape] = (),
         avoid: Collection[Shape] = (),
     ) -> Cohort:
@@ -196,23 +207,24 @@ class Study:
 
         `left` is how many may still be asked for altogether.  Shapes in `prefer` come first, those in `avoid` last,
         where the sampler leaves a choice.  Waiting trials come before new ones.  Empty when another process was quicker
-        with all that waited.
+        with all that waited, or with the last trials of the `budget`.
         """
-        with self._one_transaction(), no_experimental_warnings():
-            mirror.refresh(self._study)
+        trials: list[Trial] = []
+        with suppress(mirror.BudgetSpent), self._asking(budget):
             if self._cohorts == "any order":
-                self._draw_ahead(left)
+                self._draw_ahead(left, budget)
             waiting = {trial.number: trial for trial in self._trials_that_wait()}
             shapes = {number: self._shape(trial, is_value) for number, trial in waiting.items()}
             numbers = cohorts.next_cohort(shapes, min(most, left), prefer=prefer, avoid=avoid)
             if numbers:
                 claimed = mirror.claim(self._study, [waiting[number]._trial_id for number in numbers])
                 return Cohort(tuple(self._begun(optuna.trial.Trial(self._study, i)) for i in claimed))
-            trials = [self._begun(self._study.ask())]
+            trials.append(self._begun(self._study.ask()))
             shape = {name: value for name, value in trials[0].params.values.items() if not is_value(name)}
             more = self._cohort_size(min(most, left)) - 1
-            trials += [self._begun(self._ask_for(shape)) for _ in range(more)]
-            return Cohort(tuple(trials))
+            for _ in range(more):
+                trials.append(self._begun(self._ask_for(shape)))
+        return Cohort(tuple(trials))
 
     def retry_alone(self, trial_numbers: Iterable[int]) -> None:
         """Have running trials, whose child died over their cohort, wait for another attempt in a cohort of one."""
@@ -238,12 +250,18 @@ class Study:
         """
         stop = {number for number, _, value in points if not math.isfinite(value)}
         news = [p for p in points if p[0] not in stop and p[1] > self._survived.get(p[0], 0)]
-        with self._one_transaction(patient=not self._prunes):
-            for number, epoch, value in news:
-                self._live_trial(number).report(value, epoch)
-            if self._prunes:
-                stop |= {n for n, epoch, _ in news if epoch < self.epochs and self._live_trial(n).should_prune()}
-        return frozenset(stop)
+        ended = {p[0] for p in news if self._has_ended(p[0])}  # by another attempt, when this one was taken for lost
+        try:
+            with self._one_transaction(patient=not self._prunes):
+                for number, epoch, value in news:
+                    if number not in ended:
+                        self._live_trial(number).report(value, epoch)
+                if self._prunes:
+                    asked = [n for n, epoch, _ in news if epoch < self.epochs and n not in ended]
+                    stop |= {n for n in asked if self._live_trial(n).should_prune()}
+        except optuna.exceptions.UpdateFinishedTrialError as error:
+            log.info("%s", error)
+        return frozenset(stop | {p[0] for p in news if self._has_ended(p[0])})
 
     def tell(self, result: TrialResult) -> None:
         """Store how a trial ended.  A trial that has ended before keeps its first ending."""
@@ -297,27 +315,39 @@ class Study:
             waiting = self._storage.get_n_trials(self._study._study_id, TrialState.WAITING)
         return int(max(0, budget - (trials - waiting)))
 
-    def requeue_stale(self, *, lost: bool = True) -> tuple[int, ...]:
-        """Have every running trial wait for another attempt; the numbers of those that will get one.
+    def running(self) -> int:
+        """How many trials run now, here or elsewhere."""
+        with _answering(self.url):
+            return int(self._storage.get_n_trials(self._study._study_id, TrialState.RUNNING))
 
-        For the only supervisor of this study, before it asks for the first time: what runs then was left by a
-        supervisor that died, and after MAX_ATTEMPTS such losses a trial is failed.  `lost=False` is for a supervisor
-        that leaves on request: what it gives back is not held against the trial.
+    def renew(self) -> None:
+        """Say that this supervisor is alive, so that its running trials are not taken for lost."""
+        with _answering(self.url):
+            for number in mirror.renew(self._study):
+                log.warning("trial %d was taken for lost, since this supervisor was silent for too long", number)
+
+    def reap(self) -> tuple[int, ...]:
+        """Have every running trial whose supervisor is gone wait for another attempt; the numbers of those.
+
+        A trial that was lost in MAX_ATTEMPTS attempts is failed.  Any supervisor may do this at any time.
         """
-        queued = []
-        for frozen in self._trials(anew=True):
-            if frozen.state != TrialState.RUNNING:
-                continue
-            losses = int(frozen.user_attrs.get("losses", 0)) + lost
-            if losses >= MAX_ATTEMPTS:
-                reason = f"lost in {MAX_ATTEMPTS} attempts: each time its supervisor died"
-                self.tell(TrialResult(frozen.number, "failed", None, reason=reason))
-                continue
-            with self._one_transaction():
-                self._storage.set_trial_user_attr(frozen._trial_id, "losses", losses)
-                self._wait_again(frozen)
-            queued.append(frozen.number)
-        return tuple(queued)
+        with _answering(self.url):
+            waiting, over = mirror.reap(self._study, MAX_ATTEMPTS)
+        for number in (*waiting, *over):
+            self._live.pop(number, None)
+        for number in over:
+            reason = f"lost in {MAX_ATTEMPTS} attempts: each time its supervisor died"
+            self.tell(TrialResult(number, "failed", None, reason=reason))
+        return waiting
+
+    def give_back(self, trial_numbers: Iterable[int]) -> None:
+        """Have running trials of this supervisor, which leaves, wait for another attempt; no loss is counted."""
+        self.renew()  # what was taken from us is not ours to give
+        with self._one_transaction():
+            for number in trial_numbers:
+                frozen = self._storage.get_trial(self._live_trial(number)._trial_id)
+                if frozen.state == TrialState.RUNNING and mirror.is_ours(self._study, frozen._trial_id):
+                    self._wait_again(frozen)
 
     # ---------------------------------------------------------------------------------------------------------------
 
@@ -358,12 +388,17 @@ class Study:
         finished = self._storage.get_n_trials(self._study._study_id, (TrialState.COMPLETE, TrialState.PRUNED))
         return cohorts.size(finished, most)
 
-    def _draw_ahead(self, left: int) -> None:
-        """Have the next draws wait, enough of them to be sorted by shape; no more than are `left` to be asked for."""
+    def _draw_ahead(self, left: int, budget: int | None) -> None:
+        """Have the next draws wait, enough of them to be sorted by shape; no more than are `left` to be asked for.
+
+        Nor any beyond the `budget`: what was left when it was looked at, others may have claimed since.
+        """
         is_stored = False
         while not is_stored:
             waiting, first = len(self._trials_that_wait()), self._number_of_trials()
             missing = min(left, cohorts.AHEAD) - waiting
+            if budget is not None:
+                missing = min(missing, budget - first)
             if missing <= 0 or waiting > cohorts.AHEAD // 2:
                 return
             trials = [self._drawn(number) for number in range(first, first + missing)]
@@ -446,6 +481,17 @@ class Study:
             except KeyError:
                 return None
             return self._storage.get_trial(trial_id)
+
+    def _has_ended(self, number: int) -> bool:
+        frozen = self._frozen(number)
+        return frozen is not None and frozen.state.is_finished()
+
+    @contextmanager
+    def _asking(self, budget: int | None) -> Iterator[None]:
+        """While inside, trials are claimed, none beyond `budget`."""
+        with self._one_transaction(), no_experimental_warnings(), mirror.within(self._study, budget):
+            mirror.refresh(self._study)
+            yield
 
     @contextmanager
     def _one_transaction(self, *, patient: bool = False) -> Iterator[None]:

@@ -51,6 +51,8 @@ class StudyStart:
     """Those of them that are searched on a logarithmic scale."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What a reader should know, as in `StudyResult.facts`: sampler, pruner, versions, …"""
+    is_led_elsewhere: bool = False
+    """Whether another process leads the study and ends its run; this one only trains some of its trials."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags for every run: "git_commit", "space_digest", "keras", …; they are stored as `searchlab.<key>`."""
 

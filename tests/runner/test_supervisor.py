@@ -40,9 +40,26 @@ class ScriptedStudy:
     alone: list[Trial] = field(default_factory=list)
     wishes: list[tuple[Sequence[Shape], frozenset[Shape]]] = field(default_factory=list)
 
-    def ask(self) -> Trial:
+    elsewhere: list[int] = field(default_factory=list)
+    """Trials of another supervisor, which dies: each look at them shortens the list, and the last one is reaped."""
+    signs_of_life: int = 0
+
+    def ask_next(self, budget: int | None = None) -> Cohort:
+        if self.alone:
+            return Cohort((replace(self.alone.pop(0), attempt=2),))
         self.asked += 1
-        return Trial(self.asked - 1, Params({}), seed=self.asked)
+        return Cohort((Trial(self.asked - 1, Params({}), seed=self.asked),))
+
+    def running(self) -> int:
+        return len(self.elsewhere)
+
+    def renew(self) -> None:
+        self.signs_of_life += 1
+
+    def reap(self) -> tuple[int, ...]:
+        lost, self.elsewhere = tuple(self.elsewhere), []
+        self.retry_alone(lost)
+        return lost
 
     def ask_cohort(
         self,
@@ -50,6 +67,7 @@ class ScriptedStudy:
         *,
         left: int,
         is_value: Callable[[str], bool],
+        budget: int | None,
         prefer: Sequence[Shape],
         avoid: Collection[Shape],
     ) -> Cohort:
@@ -155,6 +173,27 @@ def test_spends_exactly_the_budget() -> None:
         "epoch 0.1",
         "complete 0",
     ]
+
+
+def test_trials_that_others_lose_are_trained_before_the_study_is_done() -> None:
+    study = ScriptedStudy(asked=2, elsewhere=[0, 1])
+    loop = supervisor(study, ScriptedPool(good), limits=Limits(6, lease=0.1))
+    assert loop.run() == "done"
+    assert sorted(study.told) == [0, 1, 2, 3, 4, 5]
+    assert study.signs_of_life
+
+
+def test_an_end_that_others_bring_about_is_noticed() -> None:
+    """Somebody else asks for the last trial between the look at the budget and the asking."""
+    study = ScriptedStudy()
+
+    def nothing(budget: int | None = None) -> Cohort:
+        study.asked = 4
+        return Cohort(())
+
+    study.ask_next = nothing  # type: ignore[method-assign]
+    assert supervisor(study, ScriptedPool(good), budget=4).run() == "done"
+    assert study.told == {}
 
 
 def test_every_epoch_is_reported_and_answered_with_the_verdict() -> None:

@@ -126,7 +126,7 @@ class TestDrawsInAnyOrder:
         end(before, before.ask_cohort(2, left=12, is_value=is_value).trials)
         lost = before.ask_cohort(4, left=10, is_value=is_value).trials
         after = stored(tmp_path, sampler)
-        assert after.requeue_stale() == tuple(trial.number for trial in lost)
+        assert after.reap() == tuple(trial.number for trial in lost)
         handed = spend(after, 12, 16)
         records = after.records()
         assert [record.state for record in records] == ["complete"] * 12

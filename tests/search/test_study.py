@@ -166,7 +166,7 @@ class TestResume:
         lost = before.ask()
         before.report(lost.number, 1, 0.5)
         study = create()
-        assert study.requeue_stale() == (1,)
+        assert study.reap() == (1,)
         assert study.records()[1].state == "waiting"
         again = study.ask()
         assert again == replace(lost, attempt=2)
@@ -184,7 +184,7 @@ class TestResume:
                 before.report(other.number, epoch, 0.9)
             before.tell(TrialResult(other.number, "complete", 0.9))
         study = create()
-        study.requeue_stale()
+        study.reap()
         again = study.ask()
         assert [study.report(again.number, epoch, 0.5) for epoch in (1, 2, 3)] == [False] * 3
         assert study.record(again.number).curve == {1: 0.5, 2: 0.5, 3: 0.5}
@@ -192,10 +192,10 @@ class TestResume:
     def test_gives_up_a_trial_that_is_lost_again_and_again(self, create: Callable[..., Study]) -> None:
         for _ in range(MAX_ATTEMPTS):
             study = create()
-            study.requeue_stale()
+            study.reap()
             study.ask()
         study = create()
-        assert study.requeue_stale() == ()
+        assert study.reap() == ()
         (record,) = study.records()
         assert record.state == "failed" and record.result is not None and "lost" in (record.result.reason or "")
 
@@ -203,7 +203,7 @@ class TestResume:
         create()._study.ask()
         study = create()
         assert study.records()[0].trial.params.values == {}
-        study.requeue_stale()
+        study.reap()
         trial = study.ask()
         assert (trial.number, trial.attempt) == (0, 2) and trial.params.values
 
@@ -216,7 +216,7 @@ class TestResume:
         assert study.remaining(10) == 6
         assert study.remaining(3) == 0
         study = create()
-        study.requeue_stale()
+        study.reap()
         assert study.remaining(10) == 7
 
 

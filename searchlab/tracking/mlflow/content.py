@@ -171,7 +171,7 @@ class Content:
         for trial in self._open.values():
             run = run_uid(self.start.uid, trial.number, trial.attempt)
             yield Step("end", run, now, {"status": "KILLED", "state": "interrupted", "only_running": True})
-        if self._is_searching:
+        if self._is_searching and not self.start.is_led_elsewhere:
             yield Step("end", self.parent, now, {"status": "KILLED", "state": "interrupted", "only_running": True})
         self._open.clear()
 

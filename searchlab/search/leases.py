@@ -1,0 +1,142 @@
+"""Who works on which trial, and until when: a table of ours beside Optuna's, kept in the same transactions.
+
+A trial that is claimed is leased with it, for `SECONDS` of the database's own clock, and the supervisor renews its
+leases (never the training process).  What runs on a lease that has ended was lost and waits again, under its number and
+with its seed.  Why not Optuna's heartbeats: they are refused by its ask-and-tell interface's `claim`, and they fail a
+trial and copy it under a new number, so that a budget of N gives other than N trials.
+
+A supervisor that died on this very machine is known by its process, and need not be waited for.
+
+Every change of who holds a trial begins with the lock of the study's row: two reapers, or a reaper and a claimer, come
+one after the other.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import sqlalchemy
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+
+SECONDS = 60.0
+"""How long a lease lasts; a supervisor renews it three times as often."""
+
+TRIALS = models.TrialModel.__table__
+STUDIES = models.StudyModel.__table__
+
+LEASES = sqlalchemy.Table(
+    "searchlab_leases",
+    sqlalchemy.MetaData(),
+    sqlalchemy.Column("trial_id", sqlalchemy.Integer, primary_key=True, autoincrement=False),
+    sqlalchemy.Column("owner", sqlalchemy.String(200), nullable=False),
+    sqlalchemy.Column("expires", sqlalchemy.Float(53), nullable=False),
+)
+"""`expires` is in seconds since 1970 by the database's clock."""
+
+NOW = {"sqlite": "(julianday('now') - 2440587.5) * 86400.0", "postgresql": "extract(epoch from clock_timestamp())"}
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A supervisor: a process of a machine, told apart from others that had or will have its number."""
+
+    machine: str
+    process: int
+    started: float
+
+    @classmethod
+    def here(cls) -> Owner:
+        """This process."""
+        return cls(_machine(), os.getpid(), round(psutil.Process().create_time(), 2))
+
+    @classmethod
+    def of(cls, name: str) -> Owner | None:
+        """From its `name`; None when that is none."""
+        machine, _, rest = name.rpartition("/")
+        process, _, started = rest.partition("@")
+        try:
+            return cls(machine, int(process), float(started))
+        except ValueError:
+            return None
+
+    @property
+    def name(self) -> str:
+        """In one word, for the table and for people."""
+        return f"{self.machine}/{self.process}@{self.started}"
+
+    def is_dead_here(self) -> bool:
+        """Whether it was a process of this machine and is none any more; False when that cannot be known."""
+        if self.machine != _machine():
+            return False
+        try:
+            process = psutil.Process(self.process)
+            return process.status() == psutil.STATUS_ZOMBIE or round(process.create_time(), 2) != self.started
+        except psutil.NoSuchProcess:
+            return True
+        except psutil.Error:
+            return False
+
+
+def make_table(engine: sqlalchemy.Engine) -> None:
+    """Make the table where it is not there yet; several processes may be the first at once."""
+    try:
+        LEASES.create(engine, checkfirst=True)
+    except sqlalchemy.exc.SQLAlchemyError:  # another one was quicker between the look and the making
+        LEASES.create(engine, checkfirst=True)
+
+
+def lock(connection: sqlalchemy.Connection, study_id: int) -> None:
+    """Be alone with the study's trials until the transaction ends."""
+    own = sqlalchemy.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id)
+    connection.execute(own.with_for_update())
+
+
+def take(connection: sqlalchemy.Connection, trial_ids: Collection[int], owner: str, seconds: float) -> None:
+    """Lease trials that were claimed in this transaction."""
+    if trial_ids:
+        connection.execute(LEASES.delete().where(LEASES.c.trial_id.in_(trial_ids)))
+        expires = _now(connection) + seconds
+        connection.execute(LEASES.insert(), [{"trial_id": i, "owner": owner, "expires": expires} for i in trial_ids])
+
+
+def renew(connection: sqlalchemy.Connection, trial_ids: Collection[int], owner: str, seconds: float) -> set[int]:
+    """Let the owner's leases last from now on again; the trials that are still its own."""
+    own = sqlalchemy.and_(LEASES.c.trial_id.in_(trial_ids), LEASES.c.owner == owner)
+    connection.execute(LEASES.update().where(own).values(expires=_now(connection) + seconds))
+    return set(connection.scalars(sqlalchemy.select(LEASES.c.trial_id).where(own)))
+
+
+def release(connection: sqlalchemy.Connection, trial_ids: Iterable[int]) -> None:
+    """Forget the leases of trials that have ended or wait again."""
+    connection.execute(LEASES.delete().where(LEASES.c.trial_id.in_(tuple(trial_ids))))
+
+
+def lost(connection: sqlalchemy.Connection, study_id: int) -> set[int]:
+    """The running trials that nobody works on: their leases have ended, or their owners died here, or none was made."""
+    joined = TRIALS.outerjoin(LEASES, LEASES.c.trial_id == TRIALS.c.trial_id)
+    rows = connection.execute(
+        sqlalchemy.select(TRIALS.c.trial_id, LEASES.c.owner, LEASES.c.expires)
+        .select_from(joined)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING)
+    ).all()
+    now = _now(connection)
+    owners = {row.owner: Owner.of(row.owner) for row in rows if row.owner is not None}
+    dead = {name for name, owner in owners.items() if owner is not None and owner.is_dead_here()}
+    return {row.trial_id for row in rows if row.owner is None or row.expires < now or row.owner in dead}
+
+
+def _now(connection: sqlalchemy.Connection) -> float:
+    """Seconds since 1970, by the database's clock."""
+    return float(connection.scalar(sqlalchemy.text(f"SELECT {NOW[connection.dialect.name]}")))
+
+
+def _machine() -> str:
+    """This machine, and within it the name space in which process numbers mean something."""
+    space = Path("/proc/self/ns/pid")
+    return f"{socket.gethostname()}:{os.readlink(space)}" if space.exists() else socket.gethostname()
