@@ -1,6 +1,6 @@
-"""One supervisor for each study and home: a second one would take the first one's running trials for lost.
+"""One leader for each study and home: two would both write its report, its model and the end of its run in MLflow.
 
-Several supervisors on one study need leases in the storage; until those are there, this lock says no in time.
+Others may help (`searchlab worker`): who trains which trial is settled by leases in the storage (`search/leases.py`).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def only_one(folder: Path, study: str) -> Iterator[None]:
         except BlockingIOError:
             holder = os.read(handle, 20).decode(errors="replace").strip() or "unknown"
             raise StudyConflict(
-                f"study {study!r} is being run by process {holder}; wait for it, or give this one another name "
-                "with --set study=NAME"
+                f"study {study!r} is being run by process {holder}; help it with  searchlab worker {study},  wait for "
+                "it, or give this one another name with --set study=NAME"
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)

@@ -30,6 +30,7 @@ from searchlab.runner.messages import Finish, Finished, Setup
 from searchlab.runner.outcome import Drawn, draw, result_of, write_report
 from searchlab.runner.plugins import value_parameters
 from searchlab.runner.slots import slots
+from searchlab.runner.spool import Spool
 from searchlab.runner.stored import open_study
 from searchlab.runner.supervisor import Ending, Limits, Listener, Supervisor
 from searchlab.runner.tracked import PATIENCE, session_of
@@ -130,7 +131,7 @@ def join(spec: StudySpec, home: Home, watcher: Watcher) -> Joined:
         lab = assemble(spec, home, watcher, checked)
         study = _stored(lab, to_yaml(spec.resolved()))
         keep(lab, to_yaml(spec.resolved()))
-        _work(study)
+        _work(study, Spool(folder.folder))
         with session_of(spec, home, study.objective, study.facts, is_led_elsewhere=True) as session:
             counting = _Counting()
             ending, reason = _supervise(lab, study, (session, counting), watcher, children, choice)
@@ -176,13 +177,14 @@ def _create(lab: Lab) -> Study:
     study = _stored(lab, resolved)
     study.remember(budget=lab.spec.search.trials, resolved=resolved)
     keep(lab, resolved)
-    _work(study)
+    _work(study, Spool(lab.folder.folder))
     return study
 
 
-def _work(study: Study) -> None:
-    """Be one of the study's supervisors, and look after the trials of those that died."""
+def _work(study: Study, spool: Spool) -> None:
+    """Be one of the study's supervisors, and look after the results and the trials of those that died."""
     study.work_as(Owner.here().name)
+    spool.tell(study)
     study.reap()
 
 
@@ -240,6 +242,7 @@ def _supervise(
         is_value=None if choice.engine == "fit" else value_parameters(spec.task),
         listeners=listeners,
         watcher=watcher,
+        spool=Spool(lab.folder.folder),
     )
     records = study.records()
     supervisor.remember_weights(iter(records))

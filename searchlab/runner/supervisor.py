@@ -6,6 +6,7 @@ A verdict costs a few milliseconds; an epoch that was trained for nothing costs 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import signal
@@ -17,8 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, ParamSpec, Protocol, TypeAlias, TypeVar
 
+from searchlab.errors import ServiceError
 from searchlab.executors import Death, Message, Pool
 from searchlab.records import Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
 from searchlab.runner.messages import Epochs, Idle, Job, Ready, Verdict
@@ -29,6 +31,9 @@ log = logging.getLogger(__name__)
 
 Ending: TypeAlias = Literal["done", "out of time", "interrupted", "paused"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 Shape: TypeAlias = tuple[tuple[str, Value], ...]
 """What the trials of a cohort share: `Params.shape_key`."""
 
@@ -37,6 +42,9 @@ EQUAL_FAILURES = 5
 
 DEATHS_IN_A_ROW = 3
 """So many children that die without one finished trial between them stop the study."""
+
+PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Seconds between attempts to reach a storage that does not answer; the last one for ever."""
 
 SHAPES_REMEMBERED = 8
 """So many shapes a child is taken to hold the traced programs of, the latest first."""
@@ -85,6 +93,13 @@ class Study(Protocol):
         """A trial as the storage knows it now."""
 
 
+class Spool(Protocol):
+    """What the loop asks of the place where results are safe."""
+
+    def put(self, result: TrialResult) -> None:
+        """Keep a result, whatever becomes of the storage."""
+
+
 class Listener(Protocol):
     """What the loop asks of the tracking wing; every call returns at once."""
 
@@ -123,6 +138,7 @@ class Supervisor:
     prunes: bool
     listeners: tuple[Listener, ...]
     watcher: Watcher
+    spool: Spool
     ready: list[Ready] = field(default_factory=list)
     """What each child said of its versions and devices."""
     workers: int = 1
@@ -156,8 +172,8 @@ class Supervisor:
                 if self._idle and not out_of_time:
                     self._hand_out()
                 if not self._running and (out_of_time or self._idle):
-                    left = self.study.remaining(self.limits.budget)
-                    elsewhere = self.study.running() if left <= 0 else 0
+                    left = self._sure(self.study.remaining, self.limits.budget)
+                    elsewhere = self._sure(self.study.running) if left <= 0 else 0
                     if out_of_time or (left <= 0 and not elsewhere):
                         ending = "out of time" if left > 0 else "done"
                         break
@@ -185,7 +201,7 @@ class Supervisor:
 
     def _hand_out(self) -> None:
         for slot in sorted(self._idle):
-            left = self.study.remaining(self.limits.budget)
+            left = self._sure(self.study.remaining, self.limits.budget)
             cohort = self._next_cohort(slot, left) if left > 0 else Cohort(())
             if not cohort.trials:
                 return
@@ -208,11 +224,12 @@ class Supervisor:
         shrink towards the end and all workers end together (Polychronopoulos & Kuck 1987, guided self-scheduling).
         """
         if self.is_value is None:
-            return self.study.ask_next(self.limits.budget)
+            return self._sure(self.study.ask_next, self.limits.budget)
         begun = 0 if slot in self._shapes else len(self._shapes)
         share = math.ceil(left / max(1, self.workers - begun))
         shapes = self._shapes.setdefault(slot, deque(maxlen=SHAPES_REMEMBERED))
-        cohort = self.study.ask_cohort(
+        cohort = self._sure(
+            self.study.ask_cohort,
             min(self.limits.cohort, share),
             left=left,
             is_value=self.is_value,
@@ -233,8 +250,8 @@ class Supervisor:
         if now - self._seen < self.limits.lease / 3:
             return
         self._seen = now
-        self.study.renew()
-        for number in self.study.reap():
+        self._sure(self.study.renew)
+        for number in self._sure(self.study.reap):
             log.warning("trial %d was lost: its supervisor is gone; it waits for another attempt", number)
 
     # Listening ---------------------------------------------------------------------------------------------------
@@ -260,7 +277,8 @@ class Supervisor:
 
     def _judge(self, slot: int, epochs: tuple[Epoch, ...]) -> None:
         metric = self.objective.metric
-        stop = self.study.judge([(e.trial, e.epoch, e.metrics.get(metric, float("nan"))) for e in epochs])
+        points = [(e.trial, e.epoch, e.metrics.get(metric, float("nan"))) for e in epochs]
+        stop = self._sure(self.study.judge, points)
         if self.prunes:
             try:
                 self.pool.send(slot, Verdict(stop))
@@ -274,8 +292,9 @@ class Supervisor:
 
     def _finish(self, slot: int, result: TrialResult) -> None:
         self._running[slot].pop(result.trial, None)
-        self.study.tell(result)
-        record = self.study.record(result.trial)
+        self.spool.put(result)
+        self._sure(self.study.tell, result)
+        record = self._sure(self.study.record, result.trial)
         for listener in self.listeners:
             listener.trial_finished(record)
         self.watcher.trial_finished(record)
@@ -292,7 +311,7 @@ class Supervisor:
         lost = self._running.pop(death.slot, {})
         self._shapes.get(death.slot, deque()).clear()
         if self._cohort_size.get(death.slot, 1) > 1:  # whose fault it was shows when they are trained alone
-            self.study.retry_alone(lost)
+            self._sure(self.study.retry_alone, tuple(lost))
             lost = {}
         for trial in lost.values():
             self._running[death.slot] = {trial.number: trial}
@@ -320,6 +339,24 @@ class Supervisor:
         for _, surplus in self._weights[max(1, self.limits.keep_weights) :]:
             surplus.unlink(missing_ok=True)
         del self._weights[max(1, self.limits.keep_weights) :]
+
+    def _sure(self, ask: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """What the storage answers, however long it is out of reach; children go on meanwhile.
+
+        Raises:
+            ServiceError: It does not answer, and someone has asked to stop.
+        """
+        for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
+            try:
+                return ask(*arguments, **named)
+            except ServiceError as error:
+                if self._stop:
+                    raise
+                log.warning("%s; trying again in %g s", error, pause)
+                until = time.monotonic() + pause
+                while time.monotonic() < until and not self._stop:
+                    time.sleep(0.1)
+        raise AssertionError("the pauses have no end")
 
     def _request_stop(self) -> None:
         self._stop = True

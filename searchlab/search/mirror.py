@@ -494,6 +494,16 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         """
         rows, self._rows = self._rows, {}
         states, self._states = self._states, {}
+        try:
+            self._write_down(rows, states)
+        except StorageInternalError:  # out of reach: to be written at the next attempt
+            self._rows = {table: rows.get(table, {}) | self._rows.get(table, {}) for table in {*rows, *self._rows}}
+            self._states = {i: states.get(i, {}) | self._states.get(i, {}) for i in {*states, *self._states}}
+            raise
+
+    def _write_down(
+        self, rows: Mapping[sqlalchemy.Table, Mapping[tuple[int, Any], Row]], states: Mapping[int, Row]
+    ) -> None:
         touched = {trial_id for table in rows.values() for trial_id, _ in table} | set(states)
         self._flushed = time.monotonic()
         if not touched:

@@ -254,7 +254,7 @@ class Study:
         try:
             with self._one_transaction(patient=not self._prunes):
                 for number, epoch, value in news:
-                    if number not in ended:
+                    if number not in ended and epoch not in self._curve(number):
                         self._live_trial(number).report(value, epoch)
                 if self._prunes:
                     asked = [n for n, epoch, _ in news if epoch < self.epochs and n not in ended]
@@ -481,6 +481,11 @@ class Study:
             except KeyError:
                 return None
             return self._storage.get_trial(trial_id)
+
+    def _curve(self, number: int) -> Mapping[int, float]:
+        """What was reported of a trial; it is there already when an attempt to write it down failed."""
+        frozen = self._frozen(number)
+        return {} if frozen is None else frozen.intermediate_values
 
     def _has_ended(self, number: int) -> bool:
         frozen = self._frozen(number)

@@ -129,6 +129,16 @@ class ScriptedPool:
         self.inbox.clear()
 
 
+class Kept:
+    """A spool in memory."""
+
+    def __init__(self) -> None:
+        self.results: list[TrialResult] = []
+
+    def put(self, result: TrialResult) -> None:
+        self.results.append(result)
+
+
 class Recorder:
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -159,6 +169,7 @@ def supervisor(study: ScriptedStudy, pool: ScriptedPool, budget: int = 4, **chan
         "prunes": True,
         "listeners": (),
         "watcher": Nobody(),
+        "spool": Kept(),
         **changes,
     }
     return Supervisor(study=study, pool=pool, **settings)

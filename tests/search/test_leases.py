@@ -21,6 +21,10 @@ from searchlab.search.leases import Owner
 from searchlab.search.study import MAX_ATTEMPTS, Study
 from searchlab.space import Fixed, Float, Parameter, Pick, Space
 
+sys.path.append(str(Path(__file__).parents[1]))
+
+from postgres import url_of
+
 SPACE = Space((Parameter("optimizer", Fixed("sgd")), Parameter("optimizer.sgd.momentum", Float(0.0, 1.0))))
 
 WORKER = """
@@ -56,9 +60,9 @@ def open_study(url: str, sampler: str = "random") -> Study:
     )
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'studies.db'}"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return url_of(request.param, tmp_path)
 
 
 def worker(url: str, budget: int, *, cohort: int = 3, dies: bool = False) -> subprocess.Popen[str]:

