@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _sizes(call: list[str], place: Path) -> list[tuple[int, int]]:
-    """The largest child's resident bytes, at the first trial and whenever fifty more have ended."""
+    """The training child's resident bytes, at the first trial and whenever fifty more have ended."""
     home = ["--home", str(place / "home")]
     at = call.index("searchlab") + 1
     found: list[tuple[int, int]] = []
@@ -56,19 +56,20 @@ def _sizes(call: list[str], place: Path) -> list[tuple[int, int]]:
         for line in process.stdout:
             ended = len(finished_trials(line.strip(), 0.0))
             if ended and (done == 0 or done // EVERY < (done + ended) // EVERY):
-                found.append((done + ended, _largest(process.pid)))
+                found.append((done + ended, _busiest(process.pid)))
             done += ended
     if process.returncode:
         raise SystemExit(f"the study ended with status {process.returncode}")
     return found
 
 
-def _largest(pid: int) -> int:
-    sizes = [0]
+def _busiest(pid: int) -> int:
+    """Resident bytes of the process that trains: of all below, the one that has used the processor most."""
+    found = [(0.0, 0)]
     for child in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            sizes.append(child.memory_info().rss)
-    return max(sizes)
+            found.append((child.cpu_times().user, child.memory_info().rss))
+    return max(found)[1]
 
 
 if __name__ == "__main__":

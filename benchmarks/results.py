@@ -235,6 +235,7 @@ SPEED_WORDS = [
     "many trials a minute `searchlab` finished as the contender of the row, round by round; *× RandomSearch* says it",
     "of the row's contender over KerasTuner's RandomSearch.  A ~ marks a ratio of medians from different sessions.",
     "CPU seconds and memory are those of all processes of the contender; memory that they share counts for each.",
+    "In round 1 of a session no compiled program and no empty database is cached: the low end of searchlab's ranges.",
     "",
 ]
 
@@ -359,6 +360,8 @@ def _plot(sessions: Sequence[Session], rows: Sequence[tuple[int, Run]], path: Pa
 
 
 def _panel(axis: Any, words: str, figures: list[Figures]) -> None:
+    from matplotlib.ticker import NullFormatter
+
     speeds = [each.of(lambda run: run.per_minute) for each in figures]
     middles = [statistics.median(each) for each in speeds]
     below = [middle - min(each) for middle, each in zip(middles, speeds, strict=True)]
@@ -373,6 +376,7 @@ def _panel(axis: Any, words: str, figures: list[Figures]) -> None:
     axis.set_ylim(len(figures) - 0.4, -0.6)
     axis.grid(axis="x", color="#dddddd", linewidth=0.6)
     axis.set_xscale("log")
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlim(min(middles) / 2, max(middles) * 3)
     for place, middle in zip(places, middles, strict=True):
         axis.annotate(f"  {middle:.0f}", (max(speeds[place]), place), va="center", fontsize=8)
