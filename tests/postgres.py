@@ -15,8 +15,10 @@ import tempfile
 import time
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy
 
 
 def _binaries() -> Path | None:
@@ -94,6 +96,7 @@ class Server:
 
     def close(self) -> None:
         """End it and remove its files."""
+        close_connections()
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -126,6 +129,20 @@ def another() -> Server:
 
 
 _count = itertools.count()
+_connections: list[Any] = []
+
+
+@sqlalchemy.event.listens_for(sqlalchemy.Pool, "connect")
+def _note(connection: Any, record: object) -> None:
+    """Remember what a pool has opened: psycopg warns of a connection that is collected while it is open."""
+    if type(connection).__module__.startswith("psycopg"):
+        _connections.append(connection)
+
+
+def close_connections() -> None:
+    """Close what the storages of a test have left open, as the end of their process would."""
+    while _connections:
+        _connections.pop().close()
 
 
 def url_of(kind: str, folder: Path) -> str:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from searchlab.space import Fixed, Float, Parameter, Pick, Space
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from postgres import url_of
+from postgres import close_connections, url_of
 
 SPACE = Space((Parameter("optimizer", Fixed("sgd")), Parameter("optimizer.sgd.momentum", Float(0.0, 1.0))))
 
@@ -61,8 +61,9 @@ def open_study(url: str, sampler: str = "random") -> Study:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return url_of(request.param, tmp_path)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    yield url_of(request.param, tmp_path)
+    close_connections()
 
 
 def worker(url: str, budget: int, *, cohort: int = 3, dies: bool = False) -> subprocess.Popen[str]:

@@ -24,14 +24,15 @@ from searchlab.space import Choice, Float, Parameter, Pick, Space
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from postgres import url_of
+from postgres import close_connections, url_of
 
 SPACE = Space((Parameter("units", Choice((8, 16))), Parameter("rate", Float(1e-4, 1.0, log=True))))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return url_of(request.param, tmp_path)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    yield url_of(request.param, tmp_path)
+    close_connections()
 
 
 @pytest.fixture

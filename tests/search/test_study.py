@@ -7,7 +7,7 @@ import math
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from searchlab.space import Choice, Condition, Fixed, Float, Int, Parameter, Par
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from postgres import url_of
+from postgres import close_connections, url_of
 
 SPACE = Space(
     (
@@ -46,8 +46,9 @@ WHAT: dict[str, Any] = {
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return url_of(request.param, tmp_path)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    yield url_of(request.param, tmp_path)
+    close_connections()
 
 
 @pytest.fixture
@@ -176,7 +177,7 @@ class TestResume:
         assert again == replace(lost, attempt=2)
         assert study.ask().number == 2
 
-    @pytest.mark.filterwarnings("error", "ignore::ResourceWarning")  # connections of other tests
+    @pytest.mark.filterwarnings("error")
     def test_does_not_judge_epochs_that_an_earlier_attempt_passed(self, create: Callable[..., Study]) -> None:
         before = create()
         lost = before.ask()
