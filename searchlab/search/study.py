@@ -269,6 +269,8 @@ class Study:
         try:
             with self._one_transaction():
                 live = self._live_trial(result.trial)
+                if self._storage.get_trial(live._trial_id).state == TrialState.WAITING:  # it was taken for lost
+                    mirror.claim(self._study, [live._trial_id])
                 live.set_user_attr("result", encoding.result_to_json(result))
                 self._study.tell(live, value, state=state, skip_if_finished=True)
         except optuna.exceptions.UpdateFinishedTrialError:
