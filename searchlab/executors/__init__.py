@@ -1,6 +1,7 @@
 """Where children live.  An executor starts processes and carries messages; it knows nothing of learning.
 
 A child runs `entry` ("package.module:function"), called with its end of the channel and the `setup` mapping.
+The entry's module may have a function `load()`, for what one process can load and hand down to all children.
 """
 
 from __future__ import annotations
@@ -59,9 +60,6 @@ class Pool(Protocol):
 
     def wait(self, timeout: float) -> list[Message | Death]:
         """What has arrived, in order, waiting at most `timeout` seconds for the first; empty when nothing did."""
-
-    def start(self, slot: Slot) -> None:
-        """One more child, in a slot of a number that is not taken yet."""
 
     def restart(self, slot: int) -> None:
         """End the child in `slot`, if it lives, and start a fresh one."""

@@ -3,7 +3,7 @@
     python -m searchlab.executors._fork_server FD PARENT TIED
 
 It imports the entry's module, calls the `load` of that module where there is one, and then forks a child for every
-order: a child on two CPU cores costs 10 ms then, where importing Keras and TensorFlow costs 5 s of processor time.
+order: a child costs 10 to 20 ms then, where importing Keras and TensorFlow costs 5 s of processor time.
 
 Why not `multiprocessing`'s fork server: it imports the caller's main module again (see `local.py`).  What makes a fork
 safe here: this process has one thread, has run no operation (so the frameworks have no thread pools and no device), and
@@ -95,7 +95,6 @@ def _live(order: Order, descriptor: int, server: int) -> None:
         output = os.open(order.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         for target in (1, 2):
             os.dup2(output, target)
-        os.environ.update(order.environment)
         _child_process.main(descriptor, server, tied=True)
         status = 0
     except SystemExit as end:

@@ -12,17 +12,17 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from searchlab.executors._inbox import tail
 from searchlab.executors._orders import LETTER, Born, Ended, Order
+from searchlab.executors._spawned import Spawned
 
 BURIAL = 5.0
 """Seconds that a fork server has for reporting the end of a child that was killed."""
 
 
 class Forked:
-    """A child that a fork server makes or has made; to be used as a `subprocess.Popen` is."""
+    """A child that a fork server makes or has made; a `Process`."""
 
     def __init__(self) -> None:
         self._number: int | None = None
@@ -75,25 +75,16 @@ class Forked:
 class ForkServer:
     """A process that forks children of one entry, and the thread that hears it."""
 
-    def __init__(self, entry: str, environment: Mapping[str, str], python_path: str, log: Path) -> None:
+    def __init__(self, entry: str, environment: Mapping[str, str], log: Path) -> None:
         self._children: dict[int, Forked] = {}
         self._lock = threading.Lock()
         self._log = log
         self._count = 0
         self._is_over = False
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        tied = threading.current_thread() is threading.main_thread()
-        with theirs, log.open("wb") as output:
-            arguments = [str(theirs.fileno()), str(os.getpid()), str(int(tied))]
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "searchlab.executors._fork_server", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=[theirs.fileno()],
-                env={**os.environ, **environment, "PYTHONPATH": python_path},
-                process_group=0,
-            )
+        log.unlink(missing_ok=True)
+        with theirs:
+            self._process = Spawned("searchlab.executors._fork_server", environment, theirs, log)
         with contextlib.suppress(OSError):  # its end is heard below
             self._control.send(entry.encode())
         self._thread = threading.Thread(target=self._listen, name="searchlab-fork-server", daemon=True)
@@ -104,7 +95,7 @@ class ForkServer:
         """Whether it can fork no more."""
         return self._is_over
 
-    def fork(self, environment: Mapping[str, str], channel: socket.socket, log: Path) -> Forked:
+    def fork(self, channel: socket.socket, log: Path) -> Forked:
         """A child whose end of the channel is `channel`; it is born once the libraries are loaded."""
         child = Forked()
         with self._lock:
@@ -112,7 +103,7 @@ class ForkServer:
             self._children[key] = child
             over = self._is_over
         try:
-            socket.send_fds(self._control, [pickle.dumps(Order(key, dict(environment), str(log)))], [channel.fileno()])
+            socket.send_fds(self._control, [pickle.dumps(Order(key, str(log)))], [channel.fileno()])
         except OSError:
             over = True
         if over:
@@ -128,8 +119,7 @@ class ForkServer:
             if child.is_born:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(BURIAL)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
         self._process.wait()
         self._thread.join()
         self._control.close()
@@ -152,15 +142,6 @@ class ForkServer:
 
     def _words(self) -> str:
         return f", since the process that forks children ended\n{tail(self._log)}".rstrip()
-
-
-LATE = frozenset({"CUDA_VISIBLE_DEVICES"})
-"""Variables that are read when a framework first runs, not when it is loaded: children of one server may differ."""
-
-
-def key_of(environment: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
-    """What children of one server have in common."""
-    return frozenset((name, value) for name, value in environment.items() if name not in LATE)
 
 
 def can_fork(environment: Mapping[str, str]) -> bool:

@@ -10,10 +10,9 @@ LETTER = 1 << 16
 
 @dataclass(frozen=True)
 class Order:
-    """Fork a child; the descriptor of its channel comes with it."""
+    """Fork a child, which has the server's environment; the descriptor of its channel comes with it."""
 
     key: int
-    environment: dict[str, str]
     log: str
 
 

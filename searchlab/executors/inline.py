@@ -97,10 +97,6 @@ class _Threads:
         """See `Pool`."""
         return self._inbox.take(timeout)
 
-    def start(self, slot: Slot) -> None:
-        """See `Pool`."""
-        self._children[slot.number] = self._start(slot.number)
-
     def restart(self, slot: int) -> None:
         """See `Pool`."""
         self._children[slot].end()

@@ -13,68 +13,36 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from searchlab.executors import Death, Message, Pool, Slot
-from searchlab.executors._forked import ForkServer, can_fork, key_of
+from searchlab.executors._forked import ForkServer, can_fork
 from searchlab.executors._inbox import Door, Inbox, tail
+from searchlab.executors._spawned import Process, Spawned
+
+CHILD = "searchlab.executors._child_process"
 
 LOOK = 0.5
 """Seconds between looks at a silent child: its end may show only there, when a process of its own holds the socket."""
 
 
-class _Process(Protocol):
-    """What a child needs of a `subprocess.Popen` or a `Forked`."""
-
-    def poll(self) -> int | None:
-        """The exit status, or None."""
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for the exit status."""
-
-    def kill(self) -> None:
-        """Kill it and all it started."""
-
-
-class _Spawned(subprocess.Popen[bytes]):
-    """A child that loads its libraries itself."""
-
-    def __init__(self, environment: Mapping[str, str], channel: socket.socket, log: Path) -> None:
-        tied = threading.current_thread() is threading.main_thread()
-        arguments = [str(channel.fileno()), str(os.getpid()), str(int(tied))]
-        with log.open("ab") as output:
-            super().__init__(
-                [sys.executable, "-P", "-m", "searchlab.executors._child_process", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=[channel.fileno()],
-                env={**os.environ, **environment, "PYTHONPATH": _python_path()},
-                process_group=0,  # a Ctrl-C in the terminal must reach the supervisor alone
-            )
-
-    def kill(self) -> None:
-        """See `_Process`."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-
-
 class _Child:
     """One process, and the thread that hears it."""
 
-    def __init__(self, slot: Slot, first: Any, log: Path, door: Door, start: Callable[..., _Process]) -> None:
+    def __init__(self, slot: Slot, first: Mapping[str, Any], log: Path, door: Door, server: ForkServer | None) -> None:
         self._slot = slot.number
         self._log = log
         self._door = door
         self._begins = log.stat().st_size if log.exists() else 0
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = start(slot.environment, theirs, log)
+            self._process: Process = (
+                server.fork(theirs, log) if server else Spawned(CHILD, slot.environment, theirs, log)
+            )
         self._connection: Connection[Any, Any] = Connection(ours.detach())
         own_path = slot.environment.get("PYTHONPATH", os.environ.get("PYTHONPATH"))
         with contextlib.suppress(BrokenPipeError):  # its death is heard below
@@ -116,13 +84,8 @@ class _Child:
             trouble += ", after it had closed its channel"
         self._process.kill()  # what it started, should that live still
         status = self._process.wait()
-        trouble += getattr(self._process, "trouble", "")
+        trouble += self._process.trouble
         self._door.put(Death(self._slot, _words(status) + trouble, tail(self._log, self._begins)))
-
-
-def _python_path() -> str:
-    """What makes a process of ours see the modules that we see."""
-    return os.pathsep.join(folder or os.getcwd() for folder in sys.path)
 
 
 def _words(status: int) -> str:
@@ -163,11 +126,6 @@ class _Processes:
         """See `Pool`."""
         return self._inbox.take(timeout)
 
-    def start(self, slot: Slot) -> None:
-        """See `Pool`."""
-        self._slots[slot.number] = slot
-        self._children[slot.number] = self._start(slot.number)
-
     def restart(self, slot: int) -> None:
         """See `Pool`."""
         self._children.pop(slot).end()
@@ -182,19 +140,19 @@ class _Processes:
 
     def _start(self, number: int) -> _Child:
         slot = self._slots[number]
-        start: Callable[..., _Process] = self._server(slot).fork if can_fork(slot.environment) else _Spawned
+        server = self._server(slot) if can_fork(slot.environment) else None
         first = {"entry": self._entry, "setup": dict(self._setup)}
-        return _Child(slot, first, self._folder / f"child-{number}.log", self._inbox.door(), start)
+        return _Child(slot, first, self._folder / f"child-{number}.log", self._inbox.door(), server)
 
     def _server(self, slot: Slot) -> ForkServer:
         """The process that forks children like that of `slot`."""
-        key = key_of(slot.environment)
+        key = frozenset(slot.environment.items())
         server = self._servers.get(key)
         if server is None or server.is_over:
             if server is not None:
                 server.close()
             log = self._folder / "fork-server.log"
-            self._servers[key] = server = ForkServer(self._entry, slot.environment, _python_path(), log)
+            self._servers[key] = server = ForkServer(self._entry, slot.environment, log)
         return server
 
 

@@ -72,12 +72,6 @@ class Children:
                 self._loading.discard(item.slot)
         return items
 
-    def start(self, slot: Slot) -> None:
-        """See `Pool`."""
-        self._pool.start(slot)
-        self._loading.add(slot.number)
-        self._brief(slot.number)
-
     def restart(self, slot: int) -> None:
         """See `Pool`."""
         self._pool.restart(slot)

@@ -38,7 +38,7 @@ WORTH_COMPILING: Mapping[str, int] = {"mlp": 24, "rnn": 8}
 
 To compile a shape for JAX takes 2 to 4 s more than to trace it for TensorFlow (once; the next process has it in the
 cache).  A trial then takes 0.1 s less (perceptron on digits) or 1.1 s less (LSTM on 64 characters).  Convolutions run
-at nine tenths of the speed of a matrix product on both.
+at three quarters of the speed of a matrix product or more on both.
 """
 
 JAX_CACHE = "jax-cache"

@@ -35,8 +35,7 @@ from searchlab.runner.stored import open_study
 from searchlab.runner.supervisor import Ending, Limits, Listener, Supervisor
 from searchlab.runner.tracked import PATIENCE, session_of
 from searchlab.runner.watch import Opening, Watcher
-from searchlab.search import figures
-from searchlab.search.leases import Owner
+from searchlab.search import figures, leases
 from searchlab.search.study import Study
 from searchlab.space import Pick
 from searchlab.spec import StudySpec
@@ -183,7 +182,7 @@ def _create(lab: Lab) -> Study:
 
 def _work(study: Study, spool: Spool) -> None:
     """Be one of the study's supervisors, and look after the results and the trials of those that died."""
-    study.work_as(Owner.here().name)
+    study.work_as(leases.Owner.here().name)
     spool.tell(study)
     study.reap()
 
@@ -236,7 +235,13 @@ def _supervise(
         study=study,
         pool=children,
         objective=study.objective,
-        limits=Limits(spec.search.trials, spec.search.timeout, spec.execution.keep_weights, cohort=choice.together),
+        limits=Limits(
+            spec.search.trials,
+            spec.search.timeout,
+            spec.execution.keep_weights,
+            cohort=choice.together,
+            lease=leases.SECONDS,
+        ),
         prunes=prunes,
         workers=len(children.slots),
         is_value=None if choice.engine == "fit" else value_parameters(spec.task),

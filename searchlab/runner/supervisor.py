@@ -83,11 +83,8 @@ class Study(Protocol):
     def running(self) -> int:
         """Trials that run, here or elsewhere."""
 
-    def renew(self) -> None:
-        """Say that this supervisor is alive."""
-
     def reap(self) -> tuple[int, ...]:
-        """Have trials whose supervisor is gone wait for another attempt; their numbers."""
+        """Say that this supervisor is alive, and have the trials of those that are not wait again; their numbers."""
 
     def record(self, trial_number: int) -> TrialRecord:
         """A trial as the storage knows it now."""
@@ -250,7 +247,6 @@ class Supervisor:
         if now - self._seen < self.limits.lease / 3:
             return
         self._seen = now
-        self._sure(self.study.renew)
         for number in self._sure(self.study.reap):
             log.warning("trial %d was lost: its supervisor is gone; it waits for another attempt", number)
 

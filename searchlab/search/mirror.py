@@ -380,11 +380,11 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
 
     def reap(self, attempts: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Have running trials that nobody works on wait for another attempt; see the function of this name."""
-        self.renew()
         self._flush()
         self._load()
-        with self._answering():
-            leases.make_table(self._backend.engine)
+        if self._lease is None:
+            with self._answering():
+                leases.make_table(self._backend.engine)
         with self._begun() as connection:
             leases.lock(connection, self._study_id)
             lost = leases.lost(connection, self._study_id) - (self._mine if self._lease else set())

@@ -250,18 +250,21 @@ class Study:
         """
         stop = {number for number, _, value in points if not math.isfinite(value)}
         news = [p for p in points if p[0] not in stop and p[1] > self._survived.get(p[0], 0)]
-        ended = {p[0] for p in news if self._has_ended(p[0])}  # by another attempt, when this one was taken for lost
+        stop |= {p[0] for p in news if self._has_ended(p[0])}  # by another attempt, when this one was taken for lost
+        news = [p for p in news if p[0] not in stop]
         try:
             with self._one_transaction(patient=not self._prunes):
                 for number, epoch, value in news:
-                    if number not in ended and epoch not in self._curve(number):
-                        self._live_trial(number).report(value, epoch)
+                    live = self._live_trial(number)
+                    if epoch not in self._storage.get_trial(live._trial_id).intermediate_values:  # of a failed attempt
+                        live.report(value, epoch)
                 if self._prunes:
-                    asked = [n for n, epoch, _ in news if epoch < self.epochs and n not in ended]
+                    asked = [n for n, epoch, _ in news if epoch < self.epochs]
                     stop |= {n for n in asked if self._live_trial(n).should_prune()}
         except optuna.exceptions.UpdateFinishedTrialError as error:
             log.info("%s", error)
-        return frozenset(stop | {p[0] for p in news if self._has_ended(p[0])})
+            stop |= {p[0] for p in news if self._has_ended(p[0])}
+        return frozenset(stop)
 
     def tell(self, result: TrialResult) -> None:
         """Store how a trial ended.  A trial that has ended before keeps its first ending."""
@@ -331,8 +334,10 @@ class Study:
     def reap(self) -> tuple[int, ...]:
         """Have every running trial whose supervisor is gone wait for another attempt; the numbers of those.
 
-        A trial that was lost in MAX_ATTEMPTS attempts is failed.  Any supervisor may do this at any time.
+        A trial that was lost in MAX_ATTEMPTS attempts is failed.  Any supervisor may do this at any time; its own
+        leases are renewed first.
         """
+        self.renew()
         with _answering(self.url):
             waiting, over = mirror.reap(self._study, MAX_ATTEMPTS)
         for number in (*waiting, *over):
@@ -483,11 +488,6 @@ class Study:
             except KeyError:
                 return None
             return self._storage.get_trial(trial_id)
-
-    def _curve(self, number: int) -> Mapping[int, float]:
-        """What was reported of a trial; it is there already when an attempt to write it down failed."""
-        frozen = self._frozen(number)
-        return {} if frozen is None else frozen.intermediate_values
 
     def _has_ended(self, number: int) -> bool:
         frozen = self._frozen(number)

@@ -170,14 +170,3 @@ def _lives(number: int) -> bool:
         return Path(f"/proc/{number}/stat").read_text(encoding="utf-8").split(") ")[1][0] not in "ZX"
     except (OSError, IndexError):
         return False
-
-
-def test_one_more_child_can_be_started_later(open_pool: Open) -> None:
-    pool = open_pool("child_entries:echo")
-    collect(pool, 1)
-    pool.start(Slot(7))
-    (hello,) = collect(pool, 1)
-    assert hello.slot == 7
-    pool.send(7, "there")
-    (answer,) = collect(pool, 1)
-    assert isinstance(answer, Message) and (answer.slot, answer.content) == (7, ("echo", "there"))

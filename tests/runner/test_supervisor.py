@@ -42,7 +42,6 @@ class ScriptedStudy:
 
     elsewhere: list[int] = field(default_factory=list)
     """Trials of another supervisor, which dies: each look at them shortens the list, and the last one is reaped."""
-    signs_of_life: int = 0
 
     def ask_next(self, budget: int | None = None) -> Cohort:
         if self.alone:
@@ -52,9 +51,6 @@ class ScriptedStudy:
 
     def running(self) -> int:
         return len(self.elsewhere)
-
-    def renew(self) -> None:
-        self.signs_of_life += 1
 
     def reap(self) -> tuple[int, ...]:
         lost, self.elsewhere = tuple(self.elsewhere), []
@@ -191,7 +187,6 @@ def test_trials_that_others_lose_are_trained_before_the_study_is_done() -> None:
     loop = supervisor(study, ScriptedPool(good), limits=Limits(6, lease=0.1))
     assert loop.run() == "done"
     assert sorted(study.told) == [0, 1, 2, 3, 4, 5]
-    assert study.signs_of_life
 
 
 def test_an_end_that_others_bring_about_is_noticed() -> None:
