@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 
-def write_with(path: Path, write: Callable[[Path], object]) -> Path:
+def write_with(path: Path, write: Callable[[Path], object], *, keep: Path | None = None) -> Path:
     """Make `path` by calling `write` on a temporary file in the same folder; on any error `path` stays as it was.
 
-    The temporary name keeps the suffixes of `path`, since writers such as Keras look at them.
+    The temporary name keeps the suffixes of `path`, since writers such as Keras look at them.  What was at `path` is
+    moved to `keep`, where that is given; a kill between the two moves leaves it there, and nothing at `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix="".join(path.suffixes[-2:]))
@@ -23,6 +24,8 @@ def write_with(path: Path, write: Callable[[Path], object]) -> Path:
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            os.replace(path, keep)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -34,9 +37,9 @@ def write_with(path: Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
-def write_bytes(path: Path, content: bytes) -> Path:
-    """Make `path` hold `content`, or leave it as it was."""
-    return write_with(path, lambda temporary: temporary.write_bytes(content))
+def write_bytes(path: Path, content: bytes, *, keep: Path | None = None) -> Path:
+    """Make `path` hold `content`, or leave it as it was; see `write_with`."""
+    return write_with(path, lambda temporary: temporary.write_bytes(content), keep=keep)
 
 
 def write_text(path: Path, content: str) -> Path:

@@ -58,6 +58,17 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True)
+class Checkpoints:
+    """Where trials keep what they need to go on after their process has died."""
+
+    folder: str
+    study: str
+    """The study's uid: a study of the same name that is begun anew finds nothing here."""
+    every: float = 2.0
+    """Seconds of training after which the next epoch's end is kept; more where writing is slow."""
+
+
+@dataclass(frozen=True)
 class TrainingPlan:
     """How every trial of a study is trained."""
 
@@ -70,6 +81,8 @@ class TrainingPlan:
     deterministic: bool = True
     weights_folder: str | None = None
     """Where the best weights of each trial go, as `trial-0007.weights.npz`; None keeps none."""
+    checkpoints: Checkpoints | None = None
+    """None keeps none: a trial that is lost begins anew."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class _Abandoned(BaseException):
-    """Nobody listens any more; a BaseException, so that no handler on its way out takes it for an error."""
+class Abandoned(BaseException):
+    """Raised in `report` when nobody listens any more; a BaseException, so that no handler takes it for an error."""
 
 
 def handover(work: Callable[[Callable[[Item], bool]], Result]) -> Generator[Item | Result, bool, None]:
@@ -32,7 +32,7 @@ def handover(work: Callable[[Callable[[Item], bool]], Result]) -> Generator[Item
         said.put((item, None, None))
         answer = answers.get()
         if answer is None:
-            raise _Abandoned
+            raise Abandoned
         return answer
 
     def run() -> None:

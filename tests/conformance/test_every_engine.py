@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from searchlab.records import EarlyStopping
+from searchlab.records import Checkpoints, Cohort, EarlyStopping, Epoch, TrainingPlan, TrialResult
 from searchlab.tasks import TASKS
 from searchlab.training import ENGINES
 
@@ -211,3 +211,56 @@ def test_half_precision_is_used_and_left_behind(engine: str) -> None:
     assert epochs[0][0].metrics["loss"] != full[0][0].metrics["loss"]
     assert epochs[0][0].metrics["loss"] == pytest.approx(full[0][0].metrics["loss"], rel=0.05)
     assert keras.config.dtype_policy().name == "float32"
+
+
+RESUMED: dict[str, dict[str, Any]] = {
+    "mlp": {"model__mlp__batch_norm": True, "schedule": "plateau"},
+    "cnn": {
+        "model": "cnn",
+        "model__cnn__depth": 1,
+        "model__cnn__width": 4,
+        "model__cnn__dropout": 0.3,
+        "optimizer": "sgd",
+        "optimizer__sgd__learning_rate": 0.05,
+        "optimizer__sgd__momentum": 0.9,
+    },
+}
+
+
+def interrupted(engine: str, trials: tuple[Any, ...], plan: TrainingPlan, *, after: int) -> dict[int, list[Epoch]]:
+    """The epochs of a training that is left after so many reports."""
+    told: dict[int, list[Epoch]] = {one.number: [] for one in trials}
+    progress = ENGINES.get(engine).train(Cohort(trials), plan, *tiny.problem())
+    item = next(progress)
+    for count in range(1, after + 1):
+        assert not isinstance(item, TrialResult)
+        for epoch in item:
+            told[epoch.trial].append(epoch)
+        if count < after:
+            item = progress.send(frozenset())
+    progress.close()
+    return told
+
+
+@pytest.mark.parametrize("kind", RESUMED)
+def test_d6_a_training_that_was_interrupted_is_that_of_one_that_was_not(engine: str, kind: str, tmp_path: Path) -> None:
+    stopping = EarlyStopping(patience=2)
+    trials = (tiny.trial(3, **RESUMED[kind]), tiny.trial(4, seed=8, **RESUMED[kind]))
+
+    def plan(name: str) -> TrainingPlan:
+        kept = Checkpoints(str(tmp_path / name / "checkpoints"), "s1")
+        weights = str(tmp_path / name / "weights")
+        return tiny.plan(epochs=7, early_stopping=stopping, weights_folder=weights, checkpoints=kept)
+
+    whole, expected = tiny.train(engine, *trials, under=plan("whole"))
+    first = interrupted(engine, trials, plan("halves"), after=2)
+    before = sum(len(some) for some in first.values())
+    assert 0 < before < sum(len(some) for some in whole.values())
+    second, results = tiny.train(engine, *trials, under=plan("halves"))
+    for number in (3, 4):
+        assert tiny.numbers(second[number]) == tiny.numbers(whole[number])  # those before are reported again
+        assert results[number].best_epoch == expected[number].best_epoch
+        assert results[number].epochs == expected[number].epochs
+        assert [e.seconds for e in second[number]][: len(first[number])] == [e.seconds for e in first[number]]
+        told, wanted = (np.load(str(some[number].weights)) for some in (results, expected))
+        assert all(np.array_equal(told[name], wanted[name]) for name in wanted.files)

@@ -10,9 +10,10 @@ Why `jit_compile: auto` is left to Keras: on a CPU it means no XLA, which is rig
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -23,7 +24,7 @@ from searchlab.records import Cohort, Epoch, TrainingPlan, Trial, TrialResult
 from searchlab.tasks import Arrays, Encoding
 from searchlab.training import Engine, Progress
 from searchlab.training.account import Account
-from searchlab.training.handover import handover
+from searchlab.training.handover import Abandoned, handover
 from searchlab.training.order import Batches
 from searchlab.training.recipe import Recipe, precision, summary_of
 
@@ -48,19 +49,20 @@ def instead(
     trial: Trial, plan: TrainingPlan, encoding: Encoding, splits: SearchSplits[Arrays], reason: str
 ) -> Progress:
     """`trial` trained here in place of another engine, which gives the `reason` that the result will bear."""
-    progress = ENGINE.train(Cohort((trial,)), plan, encoding, splits)
-    item = next(progress)
-    while not isinstance(item, TrialResult):
-        item = progress.send((yield item))
+    with contextlib.closing(ENGINE.train(Cohort((trial,)), plan, encoding, splits)) as progress:
+        item = next(progress)
+        while not isinstance(item, TrialResult):
+            item = progress.send((yield item))
     yield dataclasses.replace(item, engine=f"fit: {reason}")
 
 
 def _alone(number: int, progress: Generator[Epoch | TrialResult, bool, None]) -> Progress:
     """The progress of one trial as that of a cohort."""
-    item = next(progress)
-    while isinstance(item, Epoch):
-        stop = yield (item,)
-        item = progress.send(number in stop)
+    with contextlib.closing(progress):
+        item = next(progress)
+        while isinstance(item, Epoch):
+            stop = yield (item,)
+            item = progress.send(number in stop)
     yield item
 
 
@@ -85,15 +87,23 @@ def _train(
             account.describe(parameter_count=int(model.count_params()), summary=summary_of(model))
             batches = Batches(splits.train, seed=trial.seed, batch_size=recipe.training.batch_size)
             watch = _Watch(account, recipe, recipe.compile(model, len(splits.train)), batches, report)
-            model.fit(
-                batches,
-                epochs=plan.epochs,
-                shuffle=False,
-                validation_data=(splits.validation.x, splits.validation.y),
-                validation_batch_size=max(VALIDATION_BATCH, recipe.training.batch_size),
-                callbacks=[watch],
-                verbose=0,
-            )
+            saved = account.resume()
+            if saved is not None:
+                _put(saved, model)
+                batches.begin(account.course.epochs + 1)
+                for epoch in account.past:
+                    account.is_pruned = account.is_pruned or report(epoch)
+            if not account.is_over:
+                model.fit(
+                    batches,
+                    epochs=plan.epochs,
+                    initial_epoch=account.course.epochs,
+                    shuffle=False,
+                    validation_data=(splits.validation.x, splits.validation.y),
+                    validation_batch_size=max(VALIDATION_BATCH, recipe.training.batch_size),
+                    callbacks=[watch],
+                    verbose=0,
+                )
         return account.ended()
     except Exception as error:
         return account.failed(error)
@@ -140,13 +150,34 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         metrics |= {"total_loss": self._total_loss, "learning_rate": self._last_rate}
         report = self._account.take(metrics, time.monotonic() - self._begun, self._weights)
         if report is not None:
-            self._account.is_pruned = self._report(report)
+            try:
+                self._account.is_pruned = self._report(report)
+            except Abandoned:
+                self._account.keep(self._state, leaving=True)
+                raise
+            self._account.keep(self._state)
         if self._account.is_over:
             self.model.stop_training = True
+
+    def _state(self) -> Mapping[str, Array]:
+        return {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(self.model)}
 
     def _weights(self) -> Callable[[], list[Array]]:
         held: list[Array] = self.model.get_weights()
         return lambda: held
+
+
+def _variables(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """All that training changes, random states included, by names that a model built again has too."""
+    for owner, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
+        yield from ((f"{owner}:{number}", variable) for number, variable in enumerate(variables))
+
+
+def _put(saved: Mapping[str, Array], model: keras.Model) -> None:
+    """Give `model` and its optimizer the values that `_Watch._state` has named."""
+    model.optimizer.build(model.trainable_variables)
+    for name, variable in _variables(model):
+        variable.assign(saved[name])
 
 
 ENGINE: Engine = Fit()

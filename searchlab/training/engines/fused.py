@@ -15,7 +15,7 @@ import functools
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -59,10 +59,9 @@ class Program:
         self._train = tf.function(self._steps, autograph=False, reduce_retracing=True)
         self._judge = tf.function(self._validation, autograph=False, reduce_retracing=True)
 
-    def start(self, recipe: Recipe) -> State:
-        """The state before the first step of `recipe`'s trial."""
-        flat, others = self.template.first(recipe.seed)
-        state = State(flat, steps.memory(recipe, self.template), np.float32(0.0), others)
+    def start(self, recipe: Recipe, saved: Mapping[str, Array] | None) -> State:
+        """The state before the first step of `recipe`'s trial, or after its last one in an attempt that was `saved`."""
+        state = steps.first(recipe, self.template) if saved is None else steps.from_arrays(saved)
         started: State = tf.nest.map_structure(tf.constant, state)
         return started
 
@@ -201,7 +200,8 @@ class Fused:
             train, validation = self._on_device(splits)
             batch = recipe.training.batch_size
             knobs = steps.Knobs(*map(tf.constant, steps.knobs(recipe, template)))
-            state = program.start(recipe)
+            state = program.start(recipe, account.resume())
+            yield from account.replay()
             while not account.is_over:
                 begun = time.monotonic()
                 epoch = account.course.epochs + 1
@@ -215,7 +215,7 @@ class Fused:
                 }
                 report = account.take(found, time.monotonic() - begun, functools.partial(_held, template, state))
                 if report is not None:
-                    account.is_pruned = report.trial in (yield (report,))
+                    yield from account.report(report, functools.partial(steps.to_arrays, state))
             result = account.ended()
         except Exception as error:
             result = account.failed(error)

@@ -24,7 +24,7 @@ import math
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -108,13 +108,13 @@ class Program:
         self._judge = self._compiled(self._validation, (0, 0, None, 0, None, None), donated=(3,))
         self._sum_up = self._compiled(self._results, (0, 0, 0))
 
-    def start(self, recipes: Sequence[Recipe]) -> State:
-        """The states before the first step of these trials, one a lane."""
-        first = []
-        for recipe in recipes:
-            flat, others = self.template.first(recipe.seed)
-            first.append(State(flat, steps.memory(recipe, self.template), np.float32(0.0), others))
-        state: State = self.stacked(first)
+    def start(self, members: Sequence[_Member]) -> State:
+        """The states before the first step of these trials, or after the last one of an earlier attempt; one a lane."""
+        states = [
+            steps.first(member.recipe, self.template) if member.saved is None else steps.from_arrays(member.saved)
+            for member in members
+        ]
+        state: State = self.stacked(states)
         return state
 
     def knobs(self, recipes: Sequence[Recipe]) -> steps.Knobs:
@@ -267,6 +267,8 @@ class _Member:
     trial: Trial
     account: Account
     recipe: Recipe
+    saved: Mapping[str, Array] | None
+    """What an earlier attempt left."""
 
 
 @dataclass
@@ -289,7 +291,7 @@ class _Group:
         results = []
         for lane, member in list(self.alive()):
             account = member.account
-            account.is_pruned = member.trial.number in stopped
+            account.is_pruned = account.is_pruned or member.trial.number in stopped
             if account.is_over:
                 self.members[lane] = None
                 try:
@@ -297,6 +299,11 @@ class _Group:
                 except Exception as error:
                     results.append(account.failed(error))
         return results
+
+    def keep(self, program: Program, *, leaving: bool = False) -> None:
+        """Have every trial write a checkpoint where it shall."""
+        for lane, member in self.alive():
+            member.account.keep(functools.partial(_arrays, program, self.state, lane), leaving=leaving)
 
 
 class Population:
@@ -327,9 +334,10 @@ class Population:
                 continue
             if fault is not None:
                 yield account.infeasible(fault)
-            else:
-                key = (shape_of(recipe), recipe.training.batch_size)
-                shapes.setdefault(key, []).append(_Member(trial, account, recipe))
+                continue
+            member = _Member(trial, account, recipe, account.resume())
+            yield from account.replay()
+            shapes.setdefault((shape_of(recipe), recipe.training.batch_size), []).append(member)
         for key, members in shapes.items():
             yield from self._courses(key, members, splits)
 
@@ -343,24 +351,31 @@ class Population:
             for member in members:
                 yield member.account.failed(error)
             return
-        while groups:
-            begun = time.monotonic()
+        ended = [result for group in groups for result in group.left(frozenset())]  # when they were lost, or so
+        while True:
+            for result in ended:  # noqa: UP028 - a list cannot be sent a verdict
+                yield result
+            groups = [group for group in groups if any(group.alive())]
             alive = [member for group in groups for _, member in group.alive()]
-            ended: list[TrialResult] = []
+            if not alive:
+                return
+            program, groups = self._compacted(key, program, groups, alive)
+            begun = time.monotonic()
+            ended = []
             reports: list[Epoch] = []
             for group in groups:
                 ended += _attempted(group, functools.partial(_launch, program, group, train, validation))
             for group in groups:
                 ended += _attempted(group, functools.partial(_collect, program, group, begun, len(alive), reports))
-            stopped = (yield tuple(reports)) if reports else frozenset()
+            try:
+                stopped = (yield tuple(reports)) if reports else frozenset()
+            except GeneratorExit:
+                for group in groups:
+                    group.keep(program, leaving=True)
+                raise
             for group in groups:
                 ended += group.left(stopped)
-            for result in ended:  # noqa: UP028 - a list cannot be sent a verdict
-                yield result
-            groups = [group for group in groups if any(group.alive())]
-            alive = [member for group in groups for _, member in group.alive()]
-            if alive:
-                program, groups = self._compacted(key, program, groups, alive)
+                group.keep(program)
 
     def _compacted(
         self, key: tuple[Hashable, int], program: Program, groups: list[_Group], alive: list[_Member]
@@ -415,8 +430,9 @@ class Population:
 
 def _begun(program: Program, members: Sequence[_Member]) -> _Group:
     """A group before its first epoch."""
-    recipes = [member.recipe for member in _filled_up(members, program.lanes)]
-    return _Group(_with_gaps(members, program.lanes), program.start(recipes), program.knobs(recipes))
+    filled = _filled_up(members, program.lanes)
+    knobs = program.knobs([member.recipe for member in filled])
+    return _Group(_with_gaps(members, program.lanes), program.start(filled), knobs)
 
 
 def _regrouped(program: Program, held: Sequence[tuple[_Member, Any]]) -> _Group:
@@ -467,6 +483,11 @@ def _held(program: Program, state: State, lane: int) -> Callable[[], list[Array]
     """The weights of a lane, copied at once: the next epoch writes over them."""
     flat, others = program.lane((state.flat, state.others), lane)
     return lambda: program.template.weights(flat, others)
+
+
+def _arrays(program: Program, state: State, lane: int) -> Mapping[str, Array]:
+    """What a lane holds, by name."""
+    return steps.to_arrays(program.lane(state, lane))
 
 
 def _dealt(items: Sequence[Item], size: int) -> list[Sequence[Item]]:

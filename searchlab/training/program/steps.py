@@ -5,7 +5,7 @@ What a trial's numbers are made of travels as one `Knobs`: arrays only, so that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -14,6 +14,7 @@ from keras import ops
 
 from searchlab.data import Array
 from searchlab.optim import OPTIMIZERS, Memory
+from searchlab.training.checkpoints import listed, numbered
 from searchlab.training.program.template import Template
 from searchlab.training.recipe import Recipe
 
@@ -46,6 +47,19 @@ class State(NamedTuple):
     """Moving statistics and random states."""
 
 
+def to_arrays(state: State) -> dict[str, Array]:
+    """The state of one lane as named arrays on the host."""
+    others = numbered("others", [ops.convert_to_numpy(other) for other in state.others])
+    memory = numbered("memory", [ops.convert_to_numpy(part) for part in state.memory])
+    return {"flat": ops.convert_to_numpy(state.flat), "step": ops.convert_to_numpy(state.step), **memory, **others}
+
+
+def from_arrays(arrays: Mapping[str, Array]) -> State:
+    """The state that `to_arrays` has named."""
+    first, second, scalar = listed("memory", arrays)
+    return State(arrays["flat"], (first, second, scalar), arrays["step"], listed("others", arrays))
+
+
 def optimizer_names() -> tuple[str, ...]:
     """The rules in the order of their numbers."""
     return OPTIMIZERS.names()
@@ -74,6 +88,12 @@ def memory(recipe: Recipe, template: Template) -> tuple[Array, Array, Array]:
     first, second, scalar = optimizer.memory(optimizer.Options(**recipe.optimizer.options))
     count = sum(template.sizes)
     return np.full(count, first, np.float32), np.full(count, second, np.float32), np.asarray(scalar, np.float32)
+
+
+def first(recipe: Recipe, template: Template) -> State:
+    """The state before the first step of `recipe`'s trial, as arrays on the host."""
+    flat, others = template.first(recipe.seed)
+    return State(flat, memory(recipe, template), np.float32(0.0), others)
 
 
 def batch_loss(
