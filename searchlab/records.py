@@ -10,6 +10,11 @@ from searchlab.space import Params
 
 Direction: TypeAlias = Literal["minimize", "maximize"]
 State: TypeAlias = Literal["waiting", "running", "complete", "pruned", "failed"]
+Cause: TypeAlias = Literal["diverged", "infeasible", "memory", "time", "stalled", "lost", "error"]
+"""What is behind a failure, or (time) behind an early end.
+
+The first three are faults of the parameters, and samplers are told so; `lost` and `stalled` trials had other attempts.
+"""
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,8 @@ class TrialResult:
     """The metrics of the best epoch."""
     reason: str | None = None
     """Why it failed or was pruned, in one line."""
+    cause: Cause | None = None
+    """What kind of reason that is; None for a trial that is complete or was pruned by the pruner."""
     detail: str | None = None
     """The traceback of a failure."""
     weights: str | None = None

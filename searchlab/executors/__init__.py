@@ -47,6 +47,9 @@ class Channel(Protocol):
     def receive(self) -> Any:
         """Wait for the next message; raises EOFError when the supervisor is gone or has closed the channel."""
 
+    def has_mail(self) -> bool:
+        """Whether `receive` would return, or raise, at once."""
+
 
 class Pool(Protocol):
     """The children of one supervisor."""
@@ -60,6 +63,12 @@ class Pool(Protocol):
 
     def wait(self, timeout: float) -> list[Message | Death]:
         """What has arrived, in order, waiting at most `timeout` seconds for the first; empty when nothing did."""
+
+    def kill(self, slot: int, reason: str) -> None:
+        """Kill the child in `slot`, which first writes down where it is; its `Death` with this `reason` follows.
+
+        Where children cannot be killed (threads), nothing happens.
+        """
 
     def restart(self, slot: int) -> None:
         """End the child in `slot`, if it lives, and start a fresh one."""

@@ -21,6 +21,7 @@ from typing import Any
 
 from searchlab import lazy
 from searchlab.executors._entry import find
+from searchlab.executors._spawned import WHERE
 
 GRACE = 1.0
 """Seconds that a child has for leaving by itself once its supervisor is gone."""
@@ -52,6 +53,10 @@ class _Wire:
             raise EOFError("the supervisor is gone")
         return letter
 
+    def has_mail(self) -> bool:
+        """Whether `receive` would return at once."""
+        return not self._letters.empty()
+
     def _read(self) -> None:
         with contextlib.suppress(EOFError, OSError):
             while True:
@@ -81,6 +86,7 @@ def main(descriptor: int, parent: int, tied: bool) -> None:
     """Serve one supervisor, whose process is `parent`; `tied`: the thread that started us lives as long as it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()  # a segfault leaves the Python stack in the log
+    faulthandler.register(WHERE, all_threads=True)  # so does this signal, even while native code holds the interpreter
     if tied:
         die_with(parent)
     os.environ.pop("PYTHONPATH", None)

@@ -49,6 +49,13 @@ class Forked:
         assert self._status is not None
         return self._status
 
+    def signal(self, number: int) -> None:
+        """Send it a signal, if it lives."""
+        with self._lock:
+            if self._number is not None and self._status is None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(self._number, number)
+
     def kill(self) -> None:
         """Kill it and all it started; one that is not born yet is killed at its birth."""
         with self._lock:

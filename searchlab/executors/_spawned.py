@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+WHERE = signal.SIGUSR1
+"""The signal on which a child writes the stacks of its threads into its log."""
+
 
 class Process(Protocol):
     """What a child needs of a `Spawned` or a `Forked`."""
@@ -25,6 +28,9 @@ class Process(Protocol):
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the exit status."""
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, if it lives."""
 
     def kill(self) -> None:
         """Kill it and all it started."""
@@ -49,6 +55,11 @@ class Spawned(subprocess.Popen[bytes]):
                 env={**os.environ, **environment, "PYTHONPATH": python_path},
                 process_group=0,  # a Ctrl-C in the terminal must reach the supervisor alone
             )
+
+    def signal(self, number: int) -> None:
+        """See `Process`."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            self.send_signal(number)
 
     def kill(self) -> None:
         """See `Process`."""

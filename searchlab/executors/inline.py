@@ -51,6 +51,10 @@ class _Child:
             raise EOFError("the supervisor closed the channel")
         return pickle.loads(letter)
 
+    def has_mail(self) -> bool:
+        """The child's `Channel.has_mail`."""
+        return not self._letters.empty()
+
     def hand(self, content: Any) -> None:
         """The supervisor's side of `receive`."""
         if not self._thread.is_alive():
@@ -96,6 +100,9 @@ class _Threads:
     def wait(self, timeout: float) -> list[Message | Death]:
         """See `Pool`."""
         return self._inbox.take(timeout)
+
+    def kill(self, slot: int, reason: str) -> None:
+        """See `Pool`; a thread cannot be killed."""
 
     def restart(self, slot: int) -> None:
         """See `Pool`."""

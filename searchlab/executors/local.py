@@ -22,9 +22,12 @@ from typing import Any
 from searchlab.executors import Death, Message, Pool, Slot
 from searchlab.executors._forked import ForkServer, can_fork
 from searchlab.executors._inbox import Door, Inbox, tail
-from searchlab.executors._spawned import Process, Spawned
+from searchlab.executors._spawned import WHERE, Process, Spawned
 
 CHILD = "searchlab.executors._child_process"
+
+DUMP = 0.3
+"""Seconds that a child has for writing down where it is, before it is killed."""
 
 LOOK = 0.5
 """Seconds between looks at a silent child: its end may show only there, when a process of its own holds the socket."""
@@ -38,6 +41,7 @@ class _Child:
         self._log = log
         self._door = door
         self._begins = log.stat().st_size if log.exists() else 0
+        self._why = ""
         ours, theirs = socket.socketpair()
         with theirs:
             self._process: Process = (
@@ -56,6 +60,14 @@ class _Child:
             self._connection.send(content)
         except OSError as error:
             raise BrokenPipeError(f"child {self._slot} is gone") from error
+
+    def kill(self, reason: str) -> None:
+        """Kill the child, which first writes into its log where it is; its death is heard like any other."""
+        self._why = reason
+        self._process.signal(WHERE)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(DUMP)
+        self._process.kill()
 
     def end(self) -> None:
         """Kill the child and all it started; nothing it says any more is heard."""
@@ -85,7 +97,7 @@ class _Child:
         self._process.kill()  # what it started, should that live still
         status = self._process.wait()
         trouble += self._process.trouble
-        self._door.put(Death(self._slot, _words(status) + trouble, tail(self._log, self._begins)))
+        self._door.put(Death(self._slot, self._why or _words(status) + trouble, tail(self._log, self._begins)))
 
 
 def _words(status: int) -> str:
@@ -125,6 +137,10 @@ class _Processes:
     def wait(self, timeout: float) -> list[Message | Death]:
         """See `Pool`."""
         return self._inbox.take(timeout)
+
+    def kill(self, slot: int, reason: str) -> None:
+        """See `Pool`."""
+        self._children[slot].kill(reason)
 
     def restart(self, slot: int) -> None:
         """See `Pool`."""

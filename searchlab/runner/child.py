@@ -5,16 +5,19 @@ A child knows the folder of the search data and nothing else of the study's file
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
+
+import psutil
 
 from searchlab.data import SearchSplits
 from searchlab.data.prepare import load_search
 from searchlab.executors import Channel
 from searchlab.records import TrialResult
 from searchlab.runner.finish import finish
-from searchlab.runner.messages import Epochs, Finish, Idle, Job, Ready, Setup, Verdict
+from searchlab.runner.messages import Epochs, Finish, Idle, Job, Leave, Left, Ready, Setup, Verdict
 from searchlab.tasks import TASKS, Arrays
 from searchlab.training import ENGINES, Progress
 
@@ -39,26 +42,50 @@ def main(channel: Channel, setup: Mapping[str, Any]) -> None:
             return
         if isinstance(job, Finish):
             channel.send(finish(job, plan, encoding, examples.validation))
-            continue
-        assert isinstance(job, Job), job
-        _serve(channel, engine.train(job.cohort, plan, encoding, splits), prunes=given["prunes"])
-        channel.send(Idle())
+        elif isinstance(job, Job):
+            progress = engine.train(job.cohort, plan, encoding, splits)
+            if _serve(channel, progress, prunes=given["prunes"]):
+                return
+            channel.send(Idle(psutil.Process().memory_info().rss))
+        elif isinstance(job, Leave):
+            channel.send(Left())
+            return
+        else:
+            raise AssertionError(f"the supervisor said {job!r}")
 
 
-def _serve(channel: Channel, progress: Progress, *, prunes: bool) -> None:
-    """Pass on what the engine yields, and the supervisor's verdicts back to it."""
-    try:
-        report = next(progress)
-        while True:
-            stop: frozenset[int] = frozenset()
-            if isinstance(report, TrialResult):
-                channel.send(report)
-            else:
-                channel.send(Epochs(report))
-                if prunes:
-                    verdict = channel.receive()
-                    assert isinstance(verdict, Verdict), verdict
-                    stop = verdict.stop
-            report = progress.send(stop)
-    except StopIteration:
-        return
+def _serve(channel: Channel, progress: Progress, *, prunes: bool) -> bool:
+    """Pass on what the engine yields, and the supervisor's verdicts back to it; whether the child was asked to leave.
+
+    An engine whose progress is closed keeps checkpoints of what it trains.
+    """
+    is_leaving = False
+    with contextlib.closing(progress):
+        with contextlib.suppress(StopIteration):
+            report = next(progress)
+            while True:
+                stop: frozenset[int] = frozenset()
+                if isinstance(report, TrialResult):
+                    channel.send(report)
+                else:
+                    channel.send(Epochs(report))
+                    stop, has_asked = _verdict(channel, prunes=prunes)
+                    is_leaving = is_leaving or has_asked
+                    if is_leaving and not stop:
+                        break
+                report = progress.send(stop)
+    if is_leaving:
+        channel.send(Left())
+    return is_leaving
+
+
+def _verdict(channel: Channel, *, prunes: bool) -> tuple[frozenset[int], bool]:
+    """Which trials stop, where there are verdicts, and whether the child was asked to leave."""
+    is_leaving = False
+    while prunes or channel.has_mail():
+        letter = channel.receive()
+        if isinstance(letter, Verdict):
+            return letter.stop, is_leaving
+        assert isinstance(letter, Leave), letter
+        is_leaving = True
+    return frozenset(), is_leaving

@@ -72,6 +72,10 @@ class Children:
                 self._loading.discard(item.slot)
         return items
 
+    def kill(self, slot: int, reason: str) -> None:
+        """See `Pool`."""
+        self._pool.kill(slot, reason)
+
     def restart(self, slot: int) -> None:
         """See `Pool`."""
         self._pool.restart(slot)

@@ -5,7 +5,8 @@
   mlflow.db, artifacts/     the tracking store, unless the study names another
   data/DIGEST/              prepared examples that trials may see
   sealed/DIGEST/            test examples, read once by the final test
-  studies/NAME/             study.yaml (resolved), weights/, logs/, ledger.jsonl, champion.keras, report.html
+  studies/NAME/             study.yaml (resolved), weights/, checkpoints/, logs/, results.jsonl, ledger.jsonl,
+                            champion.keras, report.html
 """
 
 from __future__ import annotations
@@ -58,6 +59,11 @@ class StudyFolder:
     def weights(self) -> Path:
         """The best weights of the best trials."""
         return self.folder / "weights"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What trials that are lost go on from."""
+        return self.folder / "checkpoints"
 
     @property
     def logs(self) -> Path:

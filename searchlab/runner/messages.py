@@ -8,6 +8,8 @@
         Verdict(stop)              ─────▶                  only when setup["prunes"]
                                    ◀─────   TrialResult    once for each trial of the cohort
                                    ◀─────   Idle           the cohort is done: the next Job, please
+        Leave                      ─────▶                  any time: keep checkpoints at the end of the epoch, and leave
+                                   ◀─────   Left
         Finish(trial)              ─────▶                  instead of a Job: make a model of that trial
                                    ◀─────   Finished
 
@@ -75,6 +77,19 @@ class Verdict:
 @dataclass(frozen=True)
 class Idle:
     """The job is done and every result of it was sent."""
+
+    memory: int | None = None
+    """Bytes of main memory that the child holds."""
+
+
+@dataclass(frozen=True)
+class Leave:
+    """Keep a checkpoint of what is being trained when its epoch has ended, and leave."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """The answer to `Leave`: what had not ended can go on elsewhere; the child says no more."""
 
 
 @dataclass(frozen=True)

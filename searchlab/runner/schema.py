@@ -151,14 +151,15 @@ def _search() -> Schema:
         }
         single = {**_closed(options), "minProperties": 1, "maxProperties": 1}
         properties[key] = {"anyOf": [_names(catalog), single], "default": SEARCH_PLUGINS[key]}
-    properties["timeout"] = {
-        "anyOf": [
-            {"type": "number", "exclusiveMinimum": 0},
-            {"type": "string", "pattern": "^([0-9.]+[dhms])+$"},
-            _NULL,
-        ],
-        "description": "No trial begins after this time: seconds, or 30m, 2h, 1h30m.",
-    }
+    for key, words in (("timeout", "No trial begins after this time"), ("trial_timeout", "A trial trains no longer")):
+        properties[key] = {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": "^([0-9.]+[dhms])+$"},
+                _NULL,
+            ],
+            "description": f"{words}: seconds, or 30m, 2h, 1h30m.",
+        }
     return {**_closed(properties), "type": ["object", "null"], "description": "How configurations are chosen."}
 
 

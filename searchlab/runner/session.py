@@ -15,7 +15,7 @@ from typing import Any
 
 from searchlab.config.writer import to_yaml
 from searchlab.errors import SearchlabError
-from searchlab.records import Epoch, StudyResult, Trial, TrialRecord
+from searchlab.records import Checkpoints, Epoch, StudyResult, Trial, TrialRecord
 from searchlab.reports.words import study_lines
 from searchlab.runner.calibration import known, trials_a_shape
 from searchlab.runner.champion import weights_of
@@ -40,6 +40,7 @@ from searchlab.search.study import Study
 from searchlab.space import Pick
 from searchlab.spec import StudySpec
 from searchlab.tracking import Session
+from searchlab.training import checkpoints
 from searchlab.training.quiet import load_quietly
 
 log = logging.getLogger(__name__)
@@ -170,6 +171,31 @@ class _Counting:
         self.trials += 1
 
 
+class _Tidying:
+    """A listener that removes the checkpoints of trials that have ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def trial_started(self, trial: Trial) -> None:
+        """Nothing."""
+
+    def epoch(self, epoch: Epoch, *, attempt: int = 1) -> None:
+        """Nothing."""
+
+    def trial_finished(self, record: TrialRecord) -> None:
+        """Nobody will go on with it."""
+        checkpoints.remove(self._folder, [record.trial.number])
+
+
+def _checkpoints(lab: Lab, study: Study) -> Checkpoints | None:
+    """Where trials of `study` keep what they would go on from."""
+    every = lab.spec.execution.checkpoint_seconds
+    if every is None:
+        return None
+    return Checkpoints(str(lab.folder.checkpoints), str(study.facts.get("uid", study.name)), every)
+
+
 def _create(lab: Lab) -> Study:
     """The study in the storage, new or found again, and what later commands need in its folder."""
     resolved = to_yaml(lab.spec.resolved())
@@ -217,13 +243,14 @@ def _supervise(
     spec = lab.spec
     prunes = spec.search.pruner.name != "none"
     left = study.remaining(spec.search.trials)
+    waits = prunes or spec.search.trial_timeout is not None
     children.brief(
         Setup(
             data=str(lab.prepared.folder),
             encoding=lab.encoding.to_json(),
-            plan=lab.plan,
+            plan=replace(lab.plan, checkpoints=_checkpoints(lab, study)),
             engine=choice.engine,
-            prunes=prunes,
+            prunes=waits,
         )
     )
     if left == 0:
@@ -241,11 +268,14 @@ def _supervise(
             spec.execution.keep_weights,
             cohort=choice.together,
             lease=leases.SECONDS,
+            trial_timeout=spec.search.trial_timeout,
+            epochs=lab.plan.epochs,
+            stall_limit=spec.execution.stall_seconds,
         ),
-        prunes=prunes,
+        prunes=waits,
         workers=len(children.slots),
         is_value=None if choice.engine == "fit" else value_parameters(spec.task),
-        listeners=listeners,
+        listeners=(*listeners, _Tidying(lab.folder.checkpoints)),
         watcher=watcher,
         spool=Spool(lab.folder.folder),
     )

@@ -9,21 +9,20 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-import signal
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import FrameType
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from searchlab.errors import ServiceError
 from searchlab.executors import Death, Message, Pool
-from searchlab.records import Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
-from searchlab.runner.messages import Epochs, Idle, Job, Ready, Verdict
+from searchlab.records import Cause, Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
+from searchlab.runner.best_weights import BestWeights
+from searchlab.runner.failures import Failures, cause_of
+from searchlab.runner.messages import Epochs, Idle, Job, Leave, Left, Ready, Verdict
+from searchlab.runner.patience import Patience
+from searchlab.runner.signals import stop_signals
 from searchlab.runner.watch import Watcher
 from searchlab.space import Value
 
@@ -37,11 +36,11 @@ T = TypeVar("T")
 Shape: TypeAlias = tuple[tuple[str, Value], ...]
 """What the trials of a cohort share: `Params.shape_key`."""
 
-EQUAL_FAILURES = 5
-"""So many trials in a row that fail with the same words mean a wrong set-up, not wrong parameters."""
+ATTEMPTS: dict[Cause, int] = {"lost": 3, "stalled": 2}
+"""How often a trial is trained whose process ends so; it may be what ends it."""
 
-DEATHS_IN_A_ROW = 3
-"""So many children that die without one finished trial between them stop the study."""
+FAREWELL = 15.0
+"""Seconds that children have for ending their epoch and keeping a checkpoint when the run is asked to stop."""
 
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds between attempts to reach a storage that does not answer; the last one for ever."""
@@ -70,6 +69,9 @@ class Study(Protocol):
 
     def retry_alone(self, trial_numbers: Iterable[int]) -> None:
         """Give running trials another attempt, each in a cohort of one."""
+
+    def retry(self, trial_number: int, attempts: int) -> bool:
+        """Give a running trial another attempt; False when it was lost in so many `attempts` already."""
 
     def judge(self, points: Sequence[tuple[int, int, float]]) -> frozenset[int]:
         """Store the objective of several trials, each as (number, epoch, value); the numbers of those to prune."""
@@ -122,6 +124,12 @@ class Limits:
     """The most trials that are trained together."""
     lease: float = 60.0
     """Seconds after which a supervisor that says nothing is taken for dead."""
+    trial_timeout: float | None = None
+    """Seconds of training that a trial may take."""
+    epochs: int | None = None
+    """The most that a trial trains; the last one is not too late."""
+    stall_limit: float = 1800.0
+    """Seconds that a child may say nothing."""
 
 
 @dataclass
@@ -147,52 +155,75 @@ class Supervisor:
     def __post_init__(self) -> None:
         self._idle: set[int] = set()
         self._running: dict[int, dict[int, Trial]] = {}
+        self._left: dict[int, Trial] = {}
         self._cohort_size: dict[int, int] = {}
         self._shapes: dict[int, deque[Shape]] = {}
         self._stop = False
+        self._is_leaving = False
         self._seen = time.monotonic()
-        self._failures: list[str] = []
-        self._deaths = 0
-        self._weights: list[tuple[float, Path]] = []
+        self._failures = Failures()
+        self._patience = Patience(self.limits.stall_limit)
+        self._killed: dict[int, Cause] = {}
+        self._seconds: dict[int, float] = {}
+        self._overdue: set[int] = set()
+        self._weights = BestWeights(self.limits.keep_weights, self.objective.direction)
 
     def run(self) -> Ending:
         """Work until the budget is spent, time is up, someone asks to stop, or the set-up turns out to be broken."""
         started = time.monotonic()
-        ending: Ending = "done"
         is_waiting = False
-        with _stop_signals(self._request_stop):
+        for slot in range(self.workers):
+            self._patience.heard(slot)
+        with stop_signals(self._request_stop):
             while True:
                 out_of_time = self.limits.timeout is not None and time.monotonic() - started > self.limits.timeout
                 if self._stop or self.pause_reason:
-                    ending = "interrupted" if self._stop else "paused"
-                    break
+                    self._leave()
+                    return "interrupted" if self._stop else "paused"
                 if self._idle and not out_of_time:
                     self._hand_out()
                 if not self._running and (out_of_time or self._idle):
                     left = self._sure(self.study.remaining, self.limits.budget)
                     elsewhere = self._sure(self.study.running) if left <= 0 else 0
                     if out_of_time or (left <= 0 and not elsewhere):
-                        ending = "out of time" if left > 0 else "done"
-                        break
+                        return "out of time" if left > 0 else "done"
                     if elsewhere and not is_waiting:  # theirs may be lost, and wait again
                         is_waiting = True
                         self.watcher.stage(f"waiting for {elsewhere} trials of other workers")
                 for item in self.pool.wait(0.25):
                     self._take(item)
                 self._show_life()
+                self._lose_patience()
                 self.watcher.tick()
-        return ending
 
     @property
     def unfinished(self) -> tuple[Trial, ...]:
         """The trials that were under way when the loop ended."""
-        return tuple(trial for trials in self._running.values() for trial in trials.values())
+        running = (trial for trials in self._running.values() for trial in trials.values())
+        return (*self._left.values(), *running)
 
-    def remember_weights(self, records: Iterator[TrialRecord]) -> None:
+    def remember_weights(self, records: Iterable[TrialRecord]) -> None:
         """Count the weights of earlier trials among those to keep."""
-        for record in records:
-            if record.state == "complete" and record.value is not None and record.result and record.result.weights:
-                self._weights.append((record.value, Path(record.result.weights)))
+        self._weights.remember(records)
+
+    def _leave(self) -> None:
+        """Have children end their epochs, keep checkpoints of what is not done, and leave."""
+        self._is_leaving = True
+        for slot in self._running:
+            try:
+                self.pool.send(slot, Leave())
+            except BrokenPipeError:
+                log.debug("slot %d died before it was asked to leave", slot)
+        if self._running:
+            self.watcher.stage("stopping at the end of the epoch; what is trained is kept (again: stop at once)")
+        until = time.monotonic() + FAREWELL
+        while self._running and time.monotonic() < until:
+            for item in self.pool.wait(0.25):
+                try:
+                    self._take(item)
+                except ServiceError as error:  # results are safe on the disk
+                    log.warning("%s", error)
+            self.watcher.tick()
 
     # Handing out -------------------------------------------------------------------------------------------------
 
@@ -209,6 +240,7 @@ class Supervisor:
                 for listener in self.listeners:
                     listener.trial_started(trial)
                 self.watcher.trial_started(trial)
+            self._patience.heard(slot)
             try:
                 self.pool.send(slot, Job(cohort))
             except BrokenPipeError:  # its Death comes with the next wait and ends the trials
@@ -250,91 +282,132 @@ class Supervisor:
         for number in self._sure(self.study.reap):
             log.warning("trial %d was lost: its supervisor is gone; it waits for another attempt", number)
 
+    def _lose_patience(self) -> None:
+        """Kill children that say nothing any more, or train one trial's epoch for longer than a trial may take."""
+        for slot in self._patience.stalled():
+            self._kill(slot, "stalled", f"silent for {self._patience.silence(slot):.0f} s")
+        limit = self.limits.trial_timeout
+        for slot, trials in self._running.items():
+            if limit is not None and len(trials) == 1 and self._patience.silence(slot) > limit:
+                self._kill(slot, "time", f"an epoch took longer than a trial may ({limit:g} s)")
+
+    def _kill(self, slot: int, cause: Cause, reason: str) -> None:
+        if slot not in self._killed:
+            log.warning("child %d is %s; it is ended, its log says where it was", slot, reason)
+            self._killed[slot] = cause
+            self._patience.rests(slot)
+            self.pool.kill(slot, reason)
+
     # Listening ---------------------------------------------------------------------------------------------------
 
     def _take(self, item: Message | Death) -> None:
         if isinstance(item, Death):
             self._bury(item)
             return
+        self._patience.heard(item.slot)
         match item.content:
             case Ready():
                 self.ready.append(item.content)
-                self._idle.add(item.slot)
+                self._rests(item.slot)
             case Idle():
-                self._running.pop(item.slot, None)
-                self._idle.add(item.slot)
+                self._rests(item.slot)
+                if item.content.memory is not None and self._patience.has_grown(item.slot, item.content.memory):
+                    log.info("child %d has grown to %d MiB; another one takes its place", item.slot, _mib(item.content))
+                    self._replace(item.slot)
             case Epochs():
                 self._judge(item.slot, item.content.epochs)
             case TrialResult():
-                self._deaths = 0
-                self._finish(item.slot, item.content)
+                self._running.get(item.slot, {}).pop(item.content.trial, None)
+                self._finish(item.content)
+            case Left():
+                self._left |= self._running.pop(item.slot, {})
             case other:
                 raise AssertionError(f"a child said {other!r}")
+
+    def _rests(self, slot: int) -> None:
+        self._running.pop(slot, None)
+        self._idle.add(slot)
+        self._patience.rests(slot)
+
+    def _replace(self, slot: int) -> None:
+        """Start another child in `slot`."""
+        self._idle.discard(slot)
+        self._shapes.get(slot, deque()).clear()
+        self._killed.pop(slot, None)
+        self._patience.is_new(slot)
+        self.pool.restart(slot)
 
     def _judge(self, slot: int, epochs: tuple[Epoch, ...]) -> None:
         metric = self.objective.metric
         points = [(e.trial, e.epoch, e.metrics.get(metric, float("nan"))) for e in epochs]
-        stop = self._sure(self.study.judge, points)
+        stop = self._sure(self.study.judge, points) | self._out_of_time(epochs)
         if self.prunes:
             try:
                 self.pool.send(slot, Verdict(stop))
             except BrokenPipeError:
                 log.debug("slot %d died before its verdict", slot)
+        self._patience.heard(slot)
         for epoch in epochs:
+            self._patience.epoch(epoch.seconds)
             attempt = self._running[slot][epoch.trial].attempt
             for listener in self.listeners:
                 listener.epoch(epoch, attempt=attempt)
             self.watcher.epoch(epoch)
 
-    def _finish(self, slot: int, result: TrialResult) -> None:
-        self._running[slot].pop(result.trial, None)
+    def _out_of_time(self, epochs: tuple[Epoch, ...]) -> frozenset[int]:
+        """Which of these trials have trained for as long as a trial may, with epochs left."""
+        limit = self.limits.trial_timeout
+        if limit is None:
+            return frozenset()
+        for epoch in epochs:
+            self._seconds[epoch.trial] = (self._seconds.get(epoch.trial, 0.0) if epoch.epoch > 1 else 0) + epoch.seconds
+        late = {e.trial for e in epochs if self._seconds[e.trial] > limit and e.epoch != self.limits.epochs}
+        self._overdue |= late
+        return frozenset(late)
+
+    def _finish(self, result: TrialResult) -> None:
+        if result.trial in self._overdue and result.state == "pruned":
+            took = self._seconds.pop(result.trial, result.seconds)
+            reason = f"out of time at epoch {result.epochs}: trained {took:.0f} s of {self.limits.trial_timeout:g}"
+            result = replace(result, reason=reason, cause="time")
+        self._seconds.pop(result.trial, None)
         self.spool.put(result)
         self._sure(self.study.tell, result)
         record = self._sure(self.study.record, result.trial)
         for listener in self.listeners:
             listener.trial_finished(record)
         self.watcher.trial_finished(record)
-        self._keep_best_weights(record)
-        self._failures = [*self._failures, result.reason or "failed"] if result.state == "failed" else []
-        if len(self._failures) >= EQUAL_FAILURES and len(set(self._failures[-EQUAL_FAILURES:])) == 1:
-            self.pause_reason = (
-                f"{EQUAL_FAILURES} trials in a row failed with {self._failures[-1]!r}; "
-                "that is likely the set-up, not the parameters"
-            )
+        self._weights.take(record)
+        self.pause_reason = self.pause_reason or self._failures.ended(result)
 
     def _bury(self, death: Death) -> None:
-        self._idle.discard(death.slot)
         lost = self._running.pop(death.slot, {})
-        self._shapes.get(death.slot, deque()).clear()
+        cause = self._killed.get(death.slot) or cause_of(death)
+        self._idle.discard(death.slot)
+        self._patience.rests(death.slot)
+        if self._is_leaving:
+            self._left |= lost
+            return
         if self._cohort_size.get(death.slot, 1) > 1:  # whose fault it was shows when they are trained alone
             self._sure(self.study.retry_alone, tuple(lost))
-            lost = {}
-        for trial in lost.values():
-            self._running[death.slot] = {trial.number: trial}
-            reason = f"the training process died: {death.reason}"
-            self._finish(death.slot, TrialResult(trial.number, "failed", None, reason=reason, detail=death.log_tail))
-        self._running.pop(death.slot, None)
-        self._deaths += 1
-        if self._deaths >= DEATHS_IN_A_ROW:
-            self.pause_reason = (
-                f"{self._deaths} training processes died one after another: {death.reason}\n{death.log_tail}"
-            )
+        else:
+            for trial in lost.values():
+                self._bury_trial(trial, cause, death)
+        if cause == "lost":
+            self.pause_reason = self.pause_reason or self._failures.died(death, lost)
+        if self.pause_reason:
             return
         log.warning("child %d died (%s); starting another", death.slot, death.reason)
-        self.pool.restart(death.slot)
+        self._replace(death.slot)
 
-    def _keep_best_weights(self, record: TrialRecord) -> None:
-        if record.result is None or record.result.weights is None:
+    def _bury_trial(self, trial: Trial, cause: Cause, death: Death) -> None:
+        """What becomes of a trial whose process died over it alone."""
+        if cause in ATTEMPTS and self._sure(self.study.retry, trial.number, ATTEMPTS[cause]):
+            log.warning("trial %d lost its process (%s); it waits for another attempt", trial.number, death.reason)
             return
-        path = Path(record.result.weights)
-        if record.state != "complete" or record.value is None:
-            path.unlink(missing_ok=True)
-            return
-        self._weights.append((record.value, path))
-        self._weights.sort(key=lambda pair: pair[0], reverse=self.objective.direction == "maximize")
-        for _, surplus in self._weights[max(1, self.limits.keep_weights) :]:
-            surplus.unlink(missing_ok=True)
-        del self._weights[max(1, self.limits.keep_weights) :]
+        reason = "out of memory" if cause == "memory" else f"the training process died: {death.reason}"
+        result = TrialResult(trial.number, "failed", None, reason=reason, cause=cause, detail=death.log_tail)
+        self._finish(result)
 
     def _sure(self, ask: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """What the storage answers, however long it is out of reach; children go on meanwhile.
@@ -358,24 +431,5 @@ class Supervisor:
         self._stop = True
 
 
-@contextmanager
-def _stop_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """While inside, the first SIGINT or SIGTERM calls `stop`, a second one raises KeyboardInterrupt."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    seen = 0
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal seen
-        seen += 1
-        if seen > 1:
-            raise KeyboardInterrupt
-        stop()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _mib(idle: Idle) -> int:
+    return (idle.memory or 0) >> 20

@@ -111,6 +111,10 @@ class ExecutionSpec(Options):
     """GPUs to use."""
     keep_weights: int = Field(3, ge=0, le=1_000_000)
     """Of how many of the best trials the weights are kept."""
+    checkpoint_seconds: float | None = Field(2.0, ge=0.0, allow_inf_nan=False)
+    """Seconds of training after which the next epoch's end is kept, to go on from after a loss; null keeps none."""
+    stall_seconds: float = Field(1800.0, gt=0.0, allow_inf_nan=False)
+    """Seconds without a word (or ten times the longest epoch) after which a training process is replaced."""
 
 
 class TrackingSpec(Options):
@@ -133,6 +137,8 @@ class SearchSpec:
     trials: int = 20
     timeout: float | None = None
     """Seconds after which no further trial begins."""
+    trial_timeout: float | None = None
+    """Seconds of training after which a trial is ended."""
     objective: str | None = None
     """A validation metric; None is the task's own."""
     direction: Direction | None = None
@@ -199,6 +205,7 @@ class StudySpec:
                 "pruner": self.search.pruner.form(),
                 "trials": self.search.trials,
                 "timeout": self.search.timeout,
+                "trial_timeout": self.search.trial_timeout,
                 "objective": self.search.objective,
                 "direction": self.search.direction,
             },

@@ -37,6 +37,9 @@ REQUIRED = ("study", "data", "task", "space")
 SEARCH_PLUGINS = {"sampler": "tpe", "pruner": "successive_halving"}
 """The plugins that `search:` names, and those it takes when it names none."""
 
+TIMES = ("timeout", "trial_timeout")
+"""The durations that `search:` may name."""
+
 DATA_KEYS = ("source", "split", "shuffle_labels")
 """What `data:` holds beside the options of the source."""
 
@@ -181,23 +184,35 @@ class _Build:
         if node is None:
             return None
         plugins = {key: self._plugin(key, _part(node, key, default)) for key, default in SEARCH_PLUGINS.items()}
-        budget = timeout = None
-        known = (*SEARCH_PLUGINS, "timeout", *Budget.model_fields)
+        budget = None
+        known = (*SEARCH_PLUGINS, *TIMES, *Budget.model_fields)
         unknown = [key for key in node.items if key not in known]
         for key in unknown:
             self.errors.append(UnknownName.among(known, kind="key of search", name=key, mark=node.key_marks[key]))
         with self._collecting():
-            budget = validate(node.without(*SEARCH_PLUGINS, "timeout", *unknown), Budget, what="search")
-        limit = _part(node, "timeout")
-        if not isinstance(limit, ScalarNode) or limit.value is not None:
-            try:
-                timeout = seconds(plain(limit))
-            except ValueError as error:
-                self.errors.append(SpecError(f"timeout must be {error}, not {describe(limit)}.", limit.mark))
+            budget = validate(node.without(*SEARCH_PLUGINS, *TIMES, *unknown), Budget, what="search")
+        times = {key: self._seconds(node, key) for key in TIMES}
         sampler, pruner = plugins["sampler"], plugins["pruner"]
         if budget is None or sampler is None or pruner is None:
             return None
-        return SearchSpec(sampler, pruner, budget.trials, timeout, budget.objective, budget.direction)
+        return SearchSpec(
+            sampler,
+            pruner,
+            trials=budget.trials,
+            **times,
+            objective=budget.objective,
+            direction=budget.direction,
+        )
+
+    def _seconds(self, node: MapNode, key: str) -> float | None:
+        limit = _part(node, key)
+        if isinstance(limit, ScalarNode) and limit.value is None:
+            return None
+        try:
+            return seconds(plain(limit))
+        except ValueError as error:
+            self.errors.append(SpecError(f"{key} must be {error}, not {describe(limit)}.", limit.mark))
+            return None
 
     def _plugin(self, key: str, node: Node) -> Plugin | None:
         match node:

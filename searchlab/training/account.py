@@ -113,16 +113,17 @@ class Account:
 
     def infeasible(self, fault: str) -> TrialResult:
         """There is no such model."""
-        return self._result("failed", f"infeasible: {fault}")
+        return self._result("failed", f"infeasible: {fault}", cause="infeasible")
 
     def failed(self, error: BaseException) -> TrialResult:
         """`error` ended it."""
-        return self._result("failed", faults.reason(error), detail="".join(traceback.format_exception(error)))
+        detail = "".join(traceback.format_exception(error))
+        return self._result("failed", faults.reason(error), cause=faults.cause(error), detail=detail)
 
     def ended(self) -> TrialResult:
         """It came to the end of its course; keeps the best weights of a complete trial."""
         if self.course.diverged:
-            return self._result("failed", f"diverged at epoch {self.course.epochs}")
+            return self._result("failed", f"diverged at epoch {self.course.epochs}", cause="diverged")
         if self.is_pruned:
             return self._result("pruned", f"pruned at epoch {self.course.epochs}")
         folder = self._plan.weights_folder

@@ -89,6 +89,20 @@ def test_a_crash_names_its_signal_and_the_python_stack(pool: Pool) -> None:
     assert "about to fall" in death.log_tail and "child_entries.py" in death.log_tail
 
 
+@pytest.mark.parametrize("work", ["work", "hold the interpreter"])
+def test_a18_a_child_that_is_killed_says_where_it_was(pool: Pool, work: str) -> None:
+    number = number_of(receive(pool))
+    pool.send(0, work)
+    receive(pool)
+    pool.kill(0, "silent for 7 s")
+    death = receive(pool)
+    assert isinstance(death, Death) and death.reason == "silent for 7 s"
+    assert "child_entries.py" in death.log_tail and "obey" in death.log_tail
+    assert gone_within(2.0, [number])
+    pool.restart(0)
+    assert number_of(receive(pool)) != number
+
+
 @pytest.mark.parametrize("end", ["kill", "close"])
 def test_what_a_child_started_ends_with_it_and_cannot_hide_its_end(pool: Pool, end: str) -> None:
     number = number_of(receive(pool))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import pytest
 
 from searchlab.data.prepare import load_search, prepare
 from searchlab.executors import EXECUTORS, Death, Message, Pool, Slot
-from searchlab.records import Cohort, TrialResult
-from searchlab.runner.messages import ENTRY, Epochs, Idle, Job, Ready, Setup, Verdict
+from searchlab.records import Checkpoints, Cohort, TrialResult
+from searchlab.runner.messages import ENTRY, Epochs, Idle, Job, Leave, Left, Ready, Setup, Verdict
 from searchlab.tasks import TASKS
 
 sys.path.append(str(Path(__file__).parents[1] / "training"))
@@ -77,7 +78,7 @@ def test_a_process_serves_job_after_job_and_waits_for_verdicts(tmp_path: Path, p
         result, idle = hear(pool, 2)
         assert isinstance(result, TrialResult)
         assert result.state == ("pruned" if number == 0 else "complete")
-        assert idle == Idle()
+        assert isinstance(idle, Idle) and (idle.memory or 0) > 50 << 20
     assert (tmp_path / "weights" / "trial-0001.weights.npz").exists()
 
 
@@ -86,6 +87,44 @@ def test_without_pruning_nobody_waits(tmp_path: Path, pools: list[Pool]) -> None
     hear(pool)
     pool.send(0, Job(Cohort((tiny.trial(0), tiny.trial(1)))))
     assert [type(content) for content in hear(pool, 5)] == [Epochs, TrialResult, Epochs, TrialResult, Idle]
+
+
+@pytest.mark.parametrize("prunes", [True, False])
+def test_a13_a_child_that_is_asked_to_leave_keeps_a_checkpoint_and_another_one_goes_on(
+    tmp_path: Path, pools: list[Pool], prunes: bool
+) -> None:
+    kept = Checkpoints(str(tmp_path / "checkpoints"), "s1", every=3600.0)
+    setup = setup_for(tmp_path, prunes=prunes, epochs=200 if not prunes else 3, checkpoints=kept)
+    pool = start(pools, "inline", setup, tmp_path)
+    hear(pool)
+    pool.send(0, Job(Cohort((tiny.trial(0),))))
+    while not isinstance(hear(pool)[0], Epochs):
+        pass
+    pool.send(0, Leave())
+    if prunes:
+        pool.send(0, Verdict(frozenset()))
+    said: list[Any] = []
+    while not said or not isinstance(said[-1], Left | TrialResult):
+        said += [item.content for item in pool.wait(1.0) if isinstance(item, Message)]
+    assert isinstance(said[-1], Left)
+    trained = 1 + len(said) - 1
+    other = start(pools, "inline", setup, tmp_path)
+    hear(other)
+    other.send(0, Job(Cohort((replace(tiny.trial(0), attempt=2),))))
+    for epoch in range(1, trained + 1):  # told again, as they were
+        (again,) = hear(other)
+        assert isinstance(again, Epochs) and again.epochs[0].epoch == epoch
+        if prunes:
+            other.send(0, Verdict(frozenset()))
+    assert [path.name for path in Path(kept.folder).iterdir()] == ["trial-0000.ckpt"]
+
+
+def test_a_child_at_rest_leaves_when_asked_to(tmp_path: Path, pools: list[Pool]) -> None:
+    pool = start(pools, "inline", setup_for(tmp_path, prunes=False), tmp_path)
+    hear(pool)
+    pool.send(0, Leave())
+    first = pool.wait(20.0)[0]
+    assert isinstance(first, Message) and isinstance(first.content, Left)
 
 
 def test_the_end_of_the_channel_is_the_child_s_own_end(tmp_path: Path, pools: list[Pool]) -> None:

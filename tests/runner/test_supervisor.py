@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,15 +15,11 @@ import pytest
 
 from searchlab.executors import Death, Message
 from searchlab.records import Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
-from searchlab.runner.messages import Epochs, Idle, Job, Ready, Verdict
-from searchlab.runner.supervisor import (
-    DEATHS_IN_A_ROW,
-    EQUAL_FAILURES,
-    SHAPES_REMEMBERED,
-    Limits,
-    Shape,
-    Supervisor,
-)
+from searchlab.runner import supervisor as module
+from searchlab.runner.failures import DEATHS_AT_REST, EQUAL_FAILURES
+from searchlab.runner.messages import Epochs, Idle, Job, Leave, Left, Ready, Verdict
+from searchlab.runner.patience import GROWTH
+from searchlab.runner.supervisor import SHAPES_REMEMBERED, Limits, Shape, Supervisor
 from searchlab.runner.watch import Nobody
 from searchlab.space import Params
 
@@ -38,6 +35,7 @@ class ScriptedStudy:
     told: dict[int, TrialResult] = field(default_factory=dict)
     reports: list[tuple[int, int, float]] = field(default_factory=list)
     alone: list[Trial] = field(default_factory=list)
+    losses: dict[int, int] = field(default_factory=dict)
     wishes: list[tuple[Sequence[Shape], frozenset[Shape]]] = field(default_factory=list)
 
     elsewhere: list[int] = field(default_factory=list)
@@ -79,6 +77,12 @@ class ScriptedStudy:
     def retry_alone(self, trial_numbers: Iterable[int]) -> None:
         self.alone += [Trial(number, Params({"width": -number}), seed=number) for number in trial_numbers]
 
+    def retry(self, trial_number: int, attempts: int) -> bool:
+        self.losses[trial_number] = self.losses.get(trial_number, 0) + 1
+        if self.losses[trial_number] < attempts:
+            self.retry_alone([trial_number])
+        return self.losses[trial_number] < attempts
+
     def judge(self, points: Sequence[tuple[int, int, float]]) -> frozenset[int]:
         self.reports.extend(points)
         return self.prune & {number for number, _, _ in points}
@@ -104,10 +108,14 @@ class ScriptedPool:
         self.restarted: list[int] = []
         self.verdicts: list[frozenset[int]] = []
         self.jobs: list[tuple[int, Cohort]] = []
+        self.killed: list[tuple[int, str]] = []
 
     def send(self, slot: int, content: Any) -> None:
         if isinstance(content, Verdict):
             self.verdicts.append(content.stop)
+            return
+        if isinstance(content, Leave):
+            self.inbox.append(Message(slot, Left()))
             return
         assert isinstance(content, Job)
         self.jobs.append((slot, content.cohort))
@@ -116,6 +124,10 @@ class ScriptedPool:
 
     def wait(self, timeout: float) -> list[Message | Death]:
         return [self.inbox.popleft()] if self.inbox else []
+
+    def kill(self, slot: int, reason: str) -> None:
+        self.killed.append((slot, reason))
+        self.inbox.append(Death(slot, reason, "where it was"))
 
     def restart(self, slot: int) -> None:
         self.restarted.append(slot)
@@ -147,6 +159,20 @@ class Recorder:
 
     def trial_finished(self, record: TrialRecord) -> None:
         self.seen.append(f"{record.state} {record.trial.number}")
+
+
+class Quick(Nobody):
+    """A watcher that lets time pass, and may do something after so many looks."""
+
+    def __init__(self, then: Callable[[], object] = lambda: None, after: int = -1) -> None:
+        self._then = then
+        self._left = after
+
+    def tick(self) -> None:
+        time.sleep(0.01)
+        self._left -= 1
+        if self._left == 0:
+            self._then()
 
 
 def good(trial: Trial, slot: int, *, weights: str | None = None) -> list[Message]:
@@ -216,26 +242,131 @@ def test_without_a_pruner_no_verdict_is_sent() -> None:
     assert pool.verdicts == []
 
 
-def test_a_dead_child_fails_its_trial_by_name_and_is_replaced() -> None:
-    def answer(trial: Trial, slot: int) -> list[Message | Death]:
-        return [Death(slot, "signal SIGKILL", "last words")] if trial.number == 1 else list(good(trial, slot))
+def dying(over: Callable[[Trial], bool], reason: str = "signal SIGKILL", log: str = "last words") -> Any:
+    """Children that die over some trials."""
+    return lambda trial, slot: [Death(slot, reason, log)] if over(trial) else list(good(trial, slot))
 
+
+def test_a3_a_dead_child_is_replaced_and_its_trial_tried_again() -> None:
     study = ScriptedStudy()
-    pool = ScriptedPool(answer)
+    pool = ScriptedPool(dying(lambda trial: trial.number == 1 and trial.attempt == 1))
     assert supervisor(study, pool).run() == "done"
     assert pool.restarted == [0]
-    assert study.told[1].state == "failed"
-    assert "SIGKILL" in str(study.told[1].reason)
+    assert [cohort.trials[0].number for _, cohort in pool.jobs] == [0, 1, 1, 2, 3]
+    assert {result.state for result in study.told.values()} == {"complete"} and len(study.told) == 4
+
+
+@pytest.mark.parametrize("reason", ["signal SIGSEGV", "exit status 0"])
+def test_a15_a16_a_trial_that_always_kills_is_given_up_by_name_and_the_study_goes_on(reason: str) -> None:
+    study = ScriptedStudy()
+    pool = ScriptedPool(dying(lambda trial: trial.number == 1, reason))
+    assert supervisor(study, pool, budget=6).run() == "done"
+    assert pool.restarted == [0, 0, 0]
+    assert study.told[1].state == "failed" and study.told[1].cause == "lost"
+    assert reason in str(study.told[1].reason)
     assert study.told[1].detail == "last words"
+    assert len(study.told) == 6
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("signal SIGABRT", "terminate called after throwing 'std::bad_alloc'"), ("exit status 1", "MemoryError")],
+)
+def test_e3_a_trial_too_large_for_the_host_is_not_tried_again(reason: str, words: str) -> None:
+    study = ScriptedStudy()
+    pool = ScriptedPool(dying(lambda trial: trial.number == 1, reason, words))
+    assert supervisor(study, pool).run() == "done"
+    assert pool.restarted == [0]
+    assert (study.told[1].reason, study.told[1].cause) == ("out of memory", "memory")
+
+
+def test_children_that_die_over_everything_pause_the_study() -> None:
+    study = ScriptedStudy()
+    loop = supervisor(study, ScriptedPool(dying(lambda trial: True, "exit status 1", "boom")), budget=50)
+    assert loop.run() == "paused"
+    assert study.asked == EQUAL_FAILURES
+    assert loop.pause_reason is not None and "boom" in loop.pause_reason
+
+
+def test_children_that_die_before_they_do_anything_pause_the_study() -> None:
+    class Stillborn(ScriptedPool):
+        def restart(self, slot: int) -> None:
+            self.restarted.append(slot)
+            self.inbox.append(Death(slot, "exit status 1", "No module named 'keras'"))
+
+    pool = Stillborn(good)
+    pool.inbox = deque([Death(0, "exit status 1", "No module named 'keras'")])
+    loop = supervisor(ScriptedStudy(), pool)
+    assert loop.run() == "paused"
+    assert len(pool.restarted) == DEATHS_AT_REST - 1
+    assert loop.pause_reason is not None and "keras" in loop.pause_reason
+
+
+def silent_over(number: int, *, always: bool = True) -> Any:
+    """Children that say nothing any more once they have the trial."""
+    return lambda trial, slot: [] if trial.number == number and (always or trial.attempt == 1) else good(trial, slot)
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_a18_a_silent_child_is_ended_and_its_trial_tried_once_more(always: bool) -> None:
+    study = ScriptedStudy()
+    pool = ScriptedPool(silent_over(1, always=always))
+    limits = Limits(4, stall_limit=0.05)
+    assert supervisor(study, pool, limits=replace(limits), watcher=Quick()).run() == "done"
+    assert all("silent for" in reason for _, reason in pool.killed) and len(pool.killed) == 1 + always
+    assert study.told[1].state == ("failed" if always else "complete")
+    assert study.told[1].cause == ("stalled" if always else None)
     assert len(study.told) == 4
 
 
-def test_children_that_only_die_pause_the_study() -> None:
+def test_silence_is_measured_against_the_longest_epoch() -> None:
     study = ScriptedStudy()
-    loop = supervisor(study, ScriptedPool(lambda trial, slot: [Death(slot, "exit status 1", "boom")]), budget=50)
-    assert loop.run() == "paused"
-    assert study.asked == DEATHS_IN_A_ROW
-    assert loop.pause_reason is not None and "boom" in loop.pause_reason
+    slow = [Message(0, Epochs((Epoch(0, 1, {"val_accuracy": 0.5}, 1e6),))), *good(Trial(0, Params({}), 0), 0)[1:]]
+    pool = ScriptedPool(lambda trial, slot: slow if trial.number == 0 else [])
+    watcher = Quick(then=lambda: os.kill(os.getpid(), signal.SIGINT), after=20)
+    assert supervisor(study, pool, limits=Limits(4, stall_limit=0.05), watcher=watcher).run() == "interrupted"
+    assert pool.killed == []
+
+
+def test_a21_a_trial_out_of_time_is_ended_where_it_is_and_keeps_its_value() -> None:
+    def answer(trial: Trial, slot: int) -> list[Message]:
+        epochs = [Message(slot, Epochs((Epoch(trial.number, e, {"val_accuracy": 0.5}, 0.6),))) for e in (1, 2)]
+        return [*epochs, Message(slot, TrialResult(trial.number, "pruned", 0.5, epochs=2)), Message(slot, Idle())]
+
+    study, pool = ScriptedStudy(), ScriptedPool(answer)
+    assert supervisor(study, pool, limits=Limits(1, trial_timeout=1.0, epochs=9)).run() == "done"
+    assert pool.verdicts == [frozenset(), frozenset({0})]
+    told = study.told[0]
+    assert (told.state, told.value, told.cause) == ("pruned", 0.5, "time")
+    assert told.reason == "out of time at epoch 2: trained 1 s of 1"
+
+
+def test_a21_the_last_epoch_is_not_too_late() -> None:
+    def answer(trial: Trial, slot: int) -> list[Message]:
+        return [Message(slot, Epochs((Epoch(0, 1, {"val_accuracy": 0.5}, 5.0),))), *good(trial, slot)[1:]]
+
+    study, pool = ScriptedStudy(), ScriptedPool(answer)
+    supervisor(study, pool, limits=Limits(1, trial_timeout=1.0, epochs=1)).run()
+    assert pool.verdicts == [frozenset()] and study.told[0].state == "complete"
+
+
+def test_a21_an_epoch_that_takes_longer_than_a_trial_may_is_ended_too() -> None:
+    study, pool = ScriptedStudy(), ScriptedPool(silent_over(1))
+    limits = Limits(3, trial_timeout=0.05, epochs=9)
+    assert supervisor(study, pool, limits=limits, watcher=Quick()).run() == "done"
+    assert (study.told[1].state, study.told[1].cause) == ("failed", "time")
+    assert len(pool.killed) == 1 and len(study.told) == 3
+
+
+def test_a_child_that_has_grown_is_replaced_between_two_trials() -> None:
+    sizes = [100 << 20, 200 << 20, (101 << 20) + GROWTH, 100 << 20]
+
+    def answer(trial: Trial, slot: int) -> list[Message]:
+        return [*good(trial, slot)[:-1], Message(slot, Idle(sizes[trial.number]))]
+
+    study, pool = ScriptedStudy(), ScriptedPool(answer)
+    assert supervisor(study, pool).run() == "done"
+    assert pool.restarted == [0] and len(study.told) == 4
 
 
 def test_equal_failures_in_a_row_pause_the_study() -> None:
@@ -281,6 +412,44 @@ def test_the_first_interrupt_stops_the_loop_and_leaves_the_trial_unfinished() ->
     assert sorted(study.told) == [0, 1]
 
 
+def test_a13_children_leave_at_the_end_of_their_epochs_when_asked_to() -> None:
+    """What they say until then counts: trial 2 ends after all, trial 3 does not."""
+    study = ScriptedStudy()
+
+    class Leaving(ScriptedPool):
+        def send(self, slot: int, content: Any) -> None:
+            if isinstance(content, Leave) and slot == 0:
+                self.inbox.extend(good(Trial(2, Params({}), 0), 0)[:-1])
+            super().send(slot, content)
+
+    def answer(trial: Trial, slot: int) -> list[Message]:
+        if trial.number == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return [] if trial.number >= 2 else good(trial, slot)
+
+    loop = supervisor(study, Leaving(answer, slots=2), budget=10)
+    assert loop.run() == "interrupted"
+    assert sorted(study.told) == [0, 1, 2]
+    assert [trial.number for trial in loop.unfinished] == [3]
+
+
+def test_a13_children_that_do_not_leave_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FAREWELL", 0.05)
+
+    class Deaf(ScriptedPool):
+        def send(self, slot: int, content: Any) -> None:
+            if not isinstance(content, Leave):
+                super().send(slot, content)
+
+    def answer(trial: Trial, slot: int) -> list[Message]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return []
+
+    loop = supervisor(ScriptedStudy(), Deaf(answer))
+    assert loop.run() == "interrupted"
+    assert [trial.number for trial in loop.unfinished] == [0]
+
+
 def test_keeps_the_weights_of_the_best_trials_only(tmp_path: Path) -> None:
     def answer(trial: Trial, slot: int) -> list[Message]:
         path = tmp_path / f"{trial.number}.npz"
@@ -291,7 +460,7 @@ def test_keeps_the_weights_of_the_best_trials_only(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["4.npz", "5.npz"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_handlers_are_given_back(number: int) -> None:
     before = signal.getsignal(number)
     supervisor(ScriptedStudy(), ScriptedPool(good)).run()
@@ -371,7 +540,7 @@ class TestCohorts:
         states = {number: result.state for number, result in study.told.items()}
         assert states == {0: "complete", 1: "complete", 2: "complete", 3: "complete", 4: "complete", 5: "complete"}
 
-    def test_of_one_fail_with_their_child(self) -> None:
+    def test_whose_child_dies_are_trained_alone_and_only_the_guilty_one_fails(self) -> None:
         def answer(cohort: Cohort, slot: int) -> list[Message | Death]:
             if 2 in {trial.number for trial in cohort.trials}:
                 return [Death(slot, "signal SIGKILL", "last words")]
@@ -380,7 +549,7 @@ class TestCohorts:
         study, pool = ScriptedStudy(), CohortPool(answer)
         assert self.loop(study, pool, most=4, budget=6).run() == "done"
         assert {number for number, result in study.told.items() if result.state == "failed"} == {2}
-        assert len(study.told) == 6 and len(pool.restarted) == 2
+        assert len(study.told) == 6 and len(pool.restarted) == 1 + 3
 
     def test_under_way_are_unfinished_when_someone_asks_to_stop(self) -> None:
         def answer(cohort: Cohort, slot: int) -> list[Message | Death]:

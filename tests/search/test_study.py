@@ -17,7 +17,7 @@ import pytest
 
 from searchlab.errors import StudyConflict, UnknownName
 from searchlab.records import Objective, Trial, TrialResult
-from searchlab.search.study import MAX_ATTEMPTS, Study
+from searchlab.search.study import MAX_ATTEMPTS, TOLD_AS_BAD, Study
 from searchlab.space import Choice, Condition, Fixed, Float, Int, Parameter, Params, Pick, Space
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -109,6 +109,36 @@ class TestOneTrial:
         assert record.result is not None
         assert (record.state, record.result.reason, record.result.detail) == ("failed", "out of memory", "Traceback …")
 
+    @pytest.mark.parametrize("cause", TOLD_AS_BAD)
+    def test_that_failed_by_its_parameters_violates_a_constraint(
+        self, create: Callable[..., Study], url: str, cause: Any
+    ) -> None:
+        study = create()
+        finish(study, None, "failed", reason="it was too large", cause=cause)
+        (frozen,) = study._study.get_trials()
+        assert frozen.state == optuna.trial.TrialState.PRUNED and frozen.constraints == {f"searchlab:{cause}": 1.0}
+        (record,) = Study.open(url, "digits").records()
+        assert record.state == "failed" and record.result is not None and record.result.cause == cause
+        assert study.remaining(5) == 4
+
+    @pytest.mark.parametrize("cause", ["lost", "error", "time", None])
+    def test_that_failed_otherwise_tells_the_sampler_nothing(self, create: Callable[..., Study], cause: Any) -> None:
+        study = create()
+        finish(study, None, "failed", reason="a bug", cause=cause)
+        (frozen,) = study._study.get_trials()
+        assert frozen.state == optuna.trial.TrialState.FAIL and not frozen.constraints
+
+    def test_whose_child_died_waits_alone_until_it_has_had_its_attempts(self, create: Callable[..., Study]) -> None:
+        study = create()
+        first = study.ask()
+        for attempt in range(2, MAX_ATTEMPTS + 1):
+            assert study.retry(first.number)
+            again = study.ask()
+            assert (again.number, again.seed, again.attempt) == (first.number, first.seed, attempt)
+        assert not study.retry(first.number)
+        assert study.record(first.number).state == "running"
+        assert study.remaining(5) == 4
+
     def test_keeps_its_first_ending(self, create: Callable[..., Study]) -> None:
         study = create()
         trial = finish(study, 0.5)
@@ -131,6 +161,31 @@ class TestOneTrial:
         trials = [finish(Study.create(url, "tiny", **tiny)) for _ in range(5)]
         assert [trial.replicate for trial in trials] == [0, 0, 1, 1, 2]
         assert len({trial.seed for trial in trials}) == 5
+
+
+def test_tpe_avoids_a_region_in_which_nothing_succeeds(tmp_path: Path) -> None:
+    """A third of the space diverges.  Told as plain failures, it would be drawn as if nobody had been there."""
+    space = Space((Parameter("x", Float(0.0, 1.0)), Parameter("y", Float(0.0, 1.0))))
+    tpe = Pick("tpe", {"random_share": 0.0, "startup_trials": 10, "candidates": 24})
+    hits = {}
+    for cause in ("diverged", "error"):
+        hits[cause] = 0
+        for seed in range(3):
+            study = Study.create(
+                f"sqlite:///{tmp_path / cause}.db",
+                f"s{seed}",
+                **{**WHAT, "space": space, "sampler": tpe, "pruner": Pick("none", {}), "seed": seed},
+            )
+            for _ in range(40):
+                trial = study.ask()
+                x, y = (float(trial.params.values[name]) for name in "xy")  # type: ignore[arg-type]
+                is_bad = x > 0.66
+                hits[cause] += is_bad
+                if is_bad:  # the better it gets, the nearer it is
+                    study.tell(TrialResult(trial.number, "failed", None, cause=cause))  # type: ignore[arg-type]
+                else:
+                    study.tell(TrialResult(trial.number, "complete", x - (y - 0.5) ** 2))
+    assert hits["diverged"] < 0.6 * hits["error"], hits
 
 
 class TestResume:

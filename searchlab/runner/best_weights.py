@@ -1,0 +1,37 @@
+"""The weights of the best trials stay on the disk; all others go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from searchlab.records import Direction, TrialRecord
+
+
+class BestWeights:
+    """Which files of weights are kept, as trials end."""
+
+    def __init__(self, count: int, direction: Direction) -> None:
+        self._count = max(1, count)
+        self._direction = direction
+        self._kept: list[tuple[float, Path]] = []
+
+    def remember(self, records: Iterable[TrialRecord]) -> None:
+        """Count the weights of earlier trials among those to keep."""
+        for record in records:
+            if record.state == "complete" and record.value is not None and record.result and record.result.weights:
+                self._kept.append((record.value, Path(record.result.weights)))
+
+    def take(self, record: TrialRecord) -> None:
+        """Keep the weights of a trial that has ended, or remove them, or those that it beats."""
+        if record.result is None or record.result.weights is None:
+            return
+        path = Path(record.result.weights)
+        if record.state != "complete" or record.value is None:
+            path.unlink(missing_ok=True)
+            return
+        self._kept.append((record.value, path))
+        self._kept.sort(key=lambda pair: pair[0], reverse=self._direction == "maximize")
+        for _, surplus in self._kept[self._count :]:
+            surplus.unlink(missing_ok=True)
+        del self._kept[self._count :]

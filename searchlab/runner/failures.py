@@ -1,0 +1,60 @@
+"""What failures mean: of a process, of a trial, and of many in a row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from searchlab.executors import Death
+from searchlab.records import Cause, TrialResult
+
+EQUAL_FAILURES = 5
+"""So many trials in a row that fail with the same words, or whose children die, mean a wrong set-up."""
+
+DEATHS_AT_REST = 3
+"""So many children that die before they have anything to do mean the same."""
+
+MEMORY_WORDS = re.compile(
+    r"\b(MemoryError|bad_alloc|cannot allocate memory|out of memory|RESOURCE_EXHAUSTED|OOM)\b", re.IGNORECASE
+)
+"""What a process says that dies of too little memory."""
+
+ABRUPT = ("signal SIGABRT", "exit status")
+"""Ends that a process brings about itself, so that its log has the reason."""
+
+
+def cause_of(death: Death) -> Cause:
+    """Why a child died that nobody here has killed: "memory" where that can be told, else "lost"."""
+    is_memory = death.reason.startswith(ABRUPT) and MEMORY_WORDS.search(death.log_tail)
+    return "memory" if is_memory else "lost"
+
+
+class Failures:
+    """Counts what goes wrong in a row, and tells when to pause the study."""
+
+    def __init__(self) -> None:
+        self._reasons: list[str] = []
+        self._deaths: list[frozenset[int]] = []
+
+    def ended(self, result: TrialResult) -> str | None:
+        """A trial has ended; why the study shall pause now, if it shall."""
+        if result.state != "failed":
+            self._reasons, self._deaths = [], []
+            return None
+        if result.cause == "infeasible":  # a fault of the space, not of the set-up
+            return None
+        self._reasons.append(result.reason or "failed")
+        last = self._reasons[-EQUAL_FAILURES:]
+        if len(last) < EQUAL_FAILURES or len(set(last)) > 1:
+            return None
+        return (
+            f"{EQUAL_FAILURES} trials in a row failed with {last[-1]!r}; that is likely the set-up, not the parameters"
+        )
+
+    def died(self, death: Death, trials: Collection[int]) -> str | None:
+        """A child died over `trials`, or over none; why the study shall pause now, if it shall."""
+        others = [before for before in self._deaths if not before or not before & frozenset(trials)]
+        self._deaths = [*others, frozenset(trials)]
+        if len(self._deaths) < EQUAL_FAILURES and self._deaths.count(frozenset()) < DEATHS_AT_REST:
+            return None
+        return f"{len(self._deaths)} training processes died one after another: {death.reason}\n{death.log_tail}"
