@@ -7,13 +7,13 @@ Exit status: 0 fine · 2 a fault in the study file or the call · 3 in the data 
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import logging
 import os
 import sqlite3
 import sys
 import traceback
+from gc import get_objects
 
 import typer
 
@@ -47,6 +47,7 @@ COMMANDS = (
     "list",
     "schema",
     "doctor",
+    "gc",
 )
 """The files beside this one, in the order of the help page; `final_test.py` is `searchlab final-test`."""
 
@@ -125,7 +126,7 @@ def _status() -> int:
 
 def _close_databases() -> None:
     """Close what Optuna and MLflow keep open to the end, so that SQLite folds its write-ahead log into each file."""
-    for thing in gc.get_objects():
+    for thing in get_objects():
         if isinstance(thing, sqlite3.Connection):
             with contextlib.suppress(sqlite3.Error):
                 thing.close()

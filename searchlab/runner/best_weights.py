@@ -31,7 +31,16 @@ class BestWeights:
             path.unlink(missing_ok=True)
             return
         self._kept.append((record.value, path))
-        self._kept.sort(key=lambda pair: pair[0], reverse=self._direction == "maximize")
+        self._sort()
         for _, surplus in self._kept[self._count :]:
             surplus.unlink(missing_ok=True)
         del self._kept[self._count :]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files to keep, the best first."""
+        self._sort()
+        return tuple(path for _, path in self._kept[: self._count])
+
+    def _sort(self) -> None:
+        self._kept.sort(key=lambda pair: pair[0], reverse=self._direction == "maximize")

@@ -1,0 +1,98 @@
+"""What `searchlab gc` takes for rubbish, and what it must not touch."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from searchlab.records import Objective, TrialResult
+from searchlab.runner import sweep
+from searchlab.runner.home import Home
+from searchlab.search.study import Study
+from searchlab.space import Float, Parameter, Pick, Space
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A study of four trials: two complete, one failed, one running."""
+    home = Home(tmp_path)
+    study = Study.create(
+        home.storage_url,
+        "digits",
+        space=Space((Parameter("x", Float(0.0, 1.0)),)),
+        objective=Objective("val_accuracy", "maximize"),
+        sampler=Pick("random", {}),
+        pruner=Pick("none", {}),
+        epochs=3,
+        seed=0,
+        facts={"folder": str(tmp_path)},
+    )
+    resolved = (
+        "study: digits\ndata: {source: digits}\ntask: image_classification\nspace: {model: mlp}\n"
+        "execution: {keep_weights: 1}\n"
+    )
+    study.remember(resolved=resolved)
+    folder = home.study("digits")
+    for number, state in enumerate(("complete", "complete", "failed", "running")):
+        study.ask()
+        for path in (
+            folder.weights / f"trial-{number:04d}.weights.npz",
+            folder.checkpoints / f"trial-{number:04d}.ckpt",
+            folder.checkpoints / f"trial-{number:04d}.old.ckpt",
+        ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x" * 100)
+        weights = str(folder.weights / f"trial-{number:04d}.weights.npz")
+        if state == "complete":
+            study.tell(TrialResult(number, "complete", 0.5 + number / 10, weights=weights))
+        elif state == "failed":
+            study.tell(TrialResult(number, "failed", None, cause="lost"))
+    for name in ("used", "unused"):
+        for part in ("data", "sealed"):
+            (home.folder / part / name).mkdir(parents=True)
+            (home.folder / part / name / "x.npy").write_bytes(b"x" * 50)
+            os.utime(home.folder / part / name, (0, 0))
+    (folder.folder / "data.json").write_text(json.dumps({"digest": "used"}), encoding="utf-8")
+    (folder.folder / "results.jsonl").write_text("kept", encoding="utf-8")
+    for number in (os.getpid(), 2**22 + 1):
+        (folder.logs / f"worker-{number}").mkdir(parents=True)
+    (folder.folder / ".tmp-old").touch()
+    os.utime(folder.folder / ".tmp-old", (0, 0))
+    (folder.folder / ".tmp-new").touch()
+    return home
+
+
+def test_finds_what_nobody_needs_and_nothing_else(home: Home) -> None:
+    folder = home.study("digits").folder
+    everything = {path for path in home.folder.rglob("*") if path.is_file() or path.name.startswith("worker-")}
+    found = sweep.find(home)
+    names = {str(item.path.relative_to(home.folder)) for item in found}
+    checkpoints = {f"studies/digits/checkpoints/trial-000{n}{end}.ckpt" for n in (0, 1, 2) for end in ("", ".old")}
+    assert names == checkpoints | {
+        "studies/digits/weights/trial-0000.weights.npz",
+        "studies/digits/weights/trial-0002.weights.npz",
+        f"studies/digits/logs/worker-{2**22 + 1}",
+        "studies/digits/.tmp-old",
+        "data/unused",
+        "sealed/unused",
+    }
+    assert {path for path in home.folder.rglob("*") if path in everything} == everything  # looking removes nothing
+    assert sweep.remove(found) == sum(item.bytes for item in found) == 6 * 100 + 2 * 100 + 2 * 50
+    assert sweep.find(home) == ()
+    assert (folder / "weights" / "trial-0001.weights.npz").exists() and (folder / "results.jsonl").exists()
+    assert (folder / "checkpoints" / "trial-0003.ckpt").exists()
+
+
+def test_young_data_may_belong_to_a_study_that_is_about_to_begin(home: Home) -> None:
+    for part in ("data", "sealed"):
+        os.utime(home.folder / part / "unused", (time.time(), time.time()))
+    assert not any(item.path.name == "unused" for item in sweep.find(home))
+
+
+def test_the_folder_of_a_study_in_another_storage_is_left_alone(home: Home, tmp_path: Path) -> None:
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    assert not any("checkpoints" in str(item.path) for item in sweep.find(home, other))
