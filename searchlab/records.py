@@ -129,6 +129,8 @@ class TrialResult:
     parameter_count: int | None = None
     summary: str | None = None
     """The model as Keras prints it."""
+    resumed_from: int | None = None
+    """The epoch after which the last attempt went on; None when it began at the beginning."""
     engine: str | None = None
     """What trained it, such as "fused"; "fit: REASON" when a faster engine had to leave it to `fit`."""
 

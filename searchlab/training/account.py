@@ -47,6 +47,7 @@ class Account:
             self.course.take(metrics)
         self._epochs = list(saved.epochs)
         self._kept = len(self._epochs)
+        self._facts["resumed_from"] = self._kept
         self._before = sum(seconds for _, seconds in saved.epochs)
         if saved.best is not None:
             best = saved.best
@@ -69,7 +70,7 @@ class Account:
 
     def describe(self, *, parameter_count: int, summary: str) -> None:
         """What is known once there is a model."""
-        self._facts = {"parameter_count": parameter_count, "summary": summary}
+        self._facts |= {"parameter_count": parameter_count, "summary": summary}
 
     def take(
         self, metrics: Mapping[str, float], seconds: float, weights_now: Callable[[], Callable[[], Sequence[Array]]]

@@ -261,6 +261,8 @@ def test_d6_a_training_that_was_interrupted_is_that_of_one_that_was_not(engine: 
         assert tiny.numbers(second[number]) == tiny.numbers(whole[number])  # those before are reported again
         assert results[number].best_epoch == expected[number].best_epoch
         assert results[number].epochs == expected[number].epochs
+        assert results[number].resumed_from == (len(first[number]) or None)
+        assert expected[number].resumed_from is None
         assert [e.seconds for e in second[number]][: len(first[number])] == [e.seconds for e in first[number]]
         told, wanted = (np.load(str(some[number].weights)) for some in (results, expected))
         assert all(np.array_equal(told[name], wanted[name]) for name in wanted.files)
