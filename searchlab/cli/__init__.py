@@ -44,6 +44,7 @@ COMMANDS = (
     "init",
     "validate",
     "show",
+    "plan",
     "list",
     "schema",
     "doctor",

@@ -8,6 +8,13 @@ from rich.console import Console
 from rich.text import Text
 
 
+def duration(seconds: float) -> str:
+    """`0.042 s`, `3.1 s`, `75 s`, `12 min`, `3.5 h`: two digits that matter."""
+    if seconds < 100:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 def say(console: Console, lines: Sequence[str]) -> None:
     """Print `lines`; no markup is read in them, so names from outside cannot colour or link anything."""
     for number, line in enumerate(lines):

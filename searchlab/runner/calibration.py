@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,14 @@ class Cost:
     together: int
     start: float
     """Seconds until a child is ready."""
-    first: float
+    first: float = 0.0
     """Seconds of the first trial of a shape."""
-    next: float
+    next: float = 0.0
     """Seconds of each further one, of the study's number of epochs."""
+    weights: int = 0
+    """The network's."""
+    fault: str | None = None
+    """Why it cannot be trained."""
 
 
 def measure(lab: Lab) -> Iterator[Cost]:
@@ -57,8 +61,10 @@ def measure(lab: Lab) -> Iterator[Cost]:
     found: dict[str, Cost] = {}
     for name in engines.candidates(lab.plan):
         choice = engines.choose(name, plan=lab.plan, families=families_of(lab.spec))
-        found[name] = cost = _cost(lab, choice)
-        yield cost
+        (found[name],) = costs_of(lab, choice, [guess_of(lab.spec.space)])
+        if found[name].fault is not None:
+            raise ServiceError(f"the first guess of this study cannot be trained: {found[name].fault}")
+        yield found[name]
     content = _read(_file(lab.home))
     content[key_of(lab.spec)] = {name: asdict(cost) for name, cost in found.items()}
     atomic.write_json(_file(lab.home), content)
@@ -100,10 +106,13 @@ def guess_of(space: Space) -> Params:
     return guesses[0]
 
 
-def _cost(lab: Lab, choice: engines.Choice) -> Cost:
+def costs_of(
+    lab: Lab, choice: engines.Choice, configurations: Sequence[Params], *, epochs: int = EPOCHS
+) -> Iterator[Cost]:
+    """Train each of `configurations` a few times in one child, for so many `epochs` at most."""
     (slot,) = slots(1, 1, "auto" if devices.gpus() else 0)
     plan: TrainingPlan = replace(
-        lab.plan, epochs=min(EPOCHS, lab.plan.epochs), early_stopping=None, weights_folder=None
+        lab.plan, epochs=min(epochs, lab.plan.epochs), early_stopping=None, weights_folder=None
     )
     setup = Setup(
         data=str(lab.prepared.folder), encoding=lab.encoding.to_json(), plan=plan, engine=choice.engine, prunes=False
@@ -114,24 +123,36 @@ def _cost(lab: Lab, choice: engines.Choice) -> Cost:
     try:
         _until(pool, Ready)
         start = time.monotonic() - begun
-        params = guess_of(lab.spec.space)
-        first = _seconds(pool, [Trial(0, params, seeds.derive(0, "calibration", 0))])
-        count = max(2, choice.together)
-        many = [Trial(n, params, seeds.derive(0, "calibration", n)) for n in range(1, count + 1)]
-        _seconds(pool, many)  # a population of this size is compiled
-        again = _seconds(pool, many) / count
+        for params in configurations:
+            first, (result,) = _trained(pool, [Trial(0, params, seeds.derive(0, "calibration", 0))])
+            if result.state == "failed":
+                yield Cost(choice.engine, choice.backend, choice.together, start, fault=result.reason)
+                continue
+            count = max(2, choice.together)
+            many = [Trial(n, params, seeds.derive(0, "calibration", n)) for n in range(1, count + 1)]
+            if choice.together > 1:
+                _trained(pool, many)  # a population of this size is compiled
+            again = _trained(pool, many)[0] / count
+            further = again * lab.plan.epochs / plan.epochs
+            yield Cost(
+                choice.engine,
+                choice.backend,
+                choice.together,
+                start,
+                first=max(0.0, first - again) + further,
+                next=further,
+                weights=result.parameter_count or 0,
+            )
     finally:
         pool.close()
-    return Cost(choice.engine, choice.backend, choice.together, start, first, again * lab.plan.epochs / plan.epochs)
 
 
-def _seconds(pool: Pool, trials: list[Trial]) -> float:
+def _trained(pool: Pool, trials: list[Trial]) -> tuple[float, list[TrialResult]]:
+    """The seconds that these trials take together, and what they came to."""
     begun = time.monotonic()
     pool.send(0, Job(Cohort(tuple(trials))))
-    for result in _until(pool, Idle):
-        if isinstance(result, TrialResult) and result.state == "failed":
-            raise ServiceError(f"the first guess of this study cannot be trained: {result.reason}")
-    return time.monotonic() - begun
+    results = [said for said in _until(pool, Idle) if isinstance(said, TrialResult)]
+    return time.monotonic() - begun, results
 
 
 def _until(pool: Pool, kind: type[Any]) -> list[Any]:

@@ -71,7 +71,7 @@ def test_a_trial_goes_on_from_its_last_epoch(tmp_path: Path, engine: str) -> Non
         assert run.returncode == (75 if number == signal.SIGTERM else -9), errors
         reported.append(len(curves(home)[0]))
     resumed = start(home, "resume", "cut")
-    said, errors = resumed.communicate(timeout=200)
+    _, errors = resumed.communicate(timeout=200)
     assert resumed.returncode == 0, errors
     first, second = records(home)
     assert first.trial.attempt == 3 and first.result is not None and second.result is not None

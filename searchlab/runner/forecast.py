@@ -1,0 +1,125 @@
+"""What a study will take, before it is begun: `searchlab plan`.
+
+The first guess and the corners of the space (all-low and all-high, for each family) are trained for two epochs by the
+engine that the study will have, in one child on one core; so a corner that cannot be trained shows before it is paid
+for.  Between the corners costs are taken to be even on a logarithmic scale.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from searchlab.runner.calibration import Cost, costs_of, guess_of, known, trials_a_shape
+from searchlab.runner.engines import Choice, settled
+from searchlab.runner.home import Home
+from searchlab.runner.lab import Lab, assemble, families_of
+from searchlab.runner.plugins import value_parameters
+from searchlab.runner.slots import slots
+from searchlab.runner.watch import Watcher
+from searchlab.space import Params, Space
+from searchlab.space.measure import corners, shapes
+from searchlab.spec import StudySpec
+
+EPOCHS = 2
+"""Epochs that each configuration is tried for."""
+
+AROUND = 5.0
+"""Seconds of a run besides training: reading data, choosing, drawing, writing the model."""
+
+COPIES = 4
+"""What a checkpoint holds, at most, in copies of the weights: them, two of the optimizer, the best ones."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a study will take on this machine."""
+
+    counts: dict[str, int]
+    """Examples by part."""
+    choice: Choice
+    workers: int
+    threads: int
+    shapes: int | None
+    """Programs that the space has; None without an end."""
+    shared: float
+    """Trials that share one, about."""
+    costs: tuple[tuple[str, Cost], ...]
+    """By what was tried: "first guess", or the values of a corner."""
+    seconds: float
+    """Of the whole study, when no trial is ended early; NaN when nothing could be trained."""
+    disk: int
+    """Bytes of weights and checkpoints at a time, at most."""
+
+    @property
+    def faults(self) -> tuple[tuple[str, str], ...]:
+        """What cannot be trained, and why."""
+        return tuple((name, cost.fault) for name, cost in self.costs if cost.fault is not None)
+
+
+def forecast(spec: StudySpec, home: Home, watcher: Watcher) -> Forecast:
+    """Try `spec` on this machine.
+
+    Raises:
+        SpecError: Faults of the study file, all together.
+        DataError: The data cannot be read, split or learned from.
+        ServiceError: A training process cannot be had.
+    """
+    lab = assemble(spec, home, watcher)
+    shared = trials_a_shape(spec)
+    choice = settled(
+        lab.folder.folder,
+        spec.training,
+        families=families_of(spec),
+        measured=known(spec, home),
+        trials_a_shape=shared,
+    )
+    places = slots(spec.execution.workers, spec.execution.threads, spec.execution.gpus)[: spec.search.trials]
+    tried = dict(_tried(spec.space))
+    watcher.stage(f"trying {len(tried)} configurations for {EPOCHS} epochs each")
+    costs = tuple(zip(tried, costs_of(lab, choice, list(tried.values()), epochs=EPOCHS), strict=True))
+    trained = [cost for _, cost in costs if cost.fault is None]
+    largest = max((cost.weights for cost in trained), default=0)
+    return Forecast(
+        counts=dict(lab.prepared.counts),
+        choice=choice,
+        workers=len(places),
+        threads=int(places[0].environment.get("OMP_NUM_THREADS", 1)),
+        shapes=shapes(spec.space, value_parameters(spec.task)),
+        shared=shared,
+        costs=costs,
+        seconds=_seconds(lab, trained, len(places), shared),
+        disk=4 * largest * (max(1, spec.execution.keep_weights) + 2 * COPIES * len(places) * choice.together),
+    )
+
+
+def _tried(space: Space) -> Iterator[tuple[str, Params]]:
+    yield "first guess", guess_of(space)
+    seen = set()
+    for params in corners(space):
+        key = f"{params.pick('model').name} {_varied(space, params)}".rstrip()
+        if key not in seen:  # corners that differ in the optimizer only have the same model
+            seen.add(key)
+            yield key, params
+
+
+def _varied(space: Space, params: Params) -> str:
+    """The values of the model's options that vary."""
+    names = {parameter.name for parameter in space.varied}
+    model = params.pick("model").name
+    prefix = f"model.{model}."
+    return " ".join(
+        f"{name.removeprefix(prefix)}={value}"
+        for name, value in params.values.items()
+        if name in names and name.startswith(prefix)
+    )
+
+
+def _seconds(lab: Lab, costs: list[Cost], workers: int, shared: float) -> float:
+    if not costs:
+        return math.nan
+    trials = lab.spec.search.trials
+    further = math.exp(sum(math.log(max(cost.next, 1e-4)) for cost in costs) / len(costs))
+    first = sum(max(0.0, cost.first - cost.next) for cost in costs) / len(costs)
+    return AROUND + costs[0].start + (trials * further + trials / shared * first) / min(workers, trials)
