@@ -104,7 +104,7 @@ def run(spec: StudySpec, home: Home, watcher: Watcher) -> Outcome:
     )
     with only_one(folder, spec.name), _children(spec, home, choice) as children:
         lab = assemble(spec, home, watcher, checked)
-        study = _create(lab)
+        study = _create(lab, choice)
         study.remember(trained_by=asdict(choice))
         choice.keep(folder)
         with session_of(spec, home, study.objective, study.facts) as session:
@@ -128,7 +128,7 @@ def join(spec: StudySpec, home: Home, watcher: Watcher) -> Joined:
     choice = choose(engine, plan=spec.training, families=families_of(spec))
     with _children(spec, home, choice, folder.logs / f"worker-{os.getpid()}") as children:
         lab = assemble(spec, home, watcher, checked)
-        study = _stored(lab, to_yaml(spec.resolved()))
+        study = _stored(lab, to_yaml(spec.resolved()), choice)
         keep(lab, to_yaml(spec.resolved()))
         _work(study, Spool(folder.folder))
         with session_of(spec, home, study.objective, study.facts, is_led_elsewhere=True) as session:
@@ -170,10 +170,10 @@ class _Counting:
         self.trials += 1
 
 
-def _create(lab: Lab) -> Study:
+def _create(lab: Lab, choice: Choice) -> Study:
     """The study in the storage, new or found again, and what later commands need in its folder."""
     resolved = to_yaml(lab.spec.resolved())
-    study = _stored(lab, resolved)
+    study = _stored(lab, resolved, choice)
     study.remember(budget=lab.spec.search.trials, resolved=resolved)
     keep(lab, resolved)
     _work(study, Spool(lab.folder.folder))
@@ -187,11 +187,11 @@ def _work(study: Study, spool: Spool) -> None:
     study.reap()
 
 
-def _stored(lab: Lab, resolved: str) -> Study:
+def _stored(lab: Lab, resolved: str, choice: Choice) -> Study:
     """The study in the storage, new or found again."""
     spec = lab.spec
     facts: dict[str, Any] = {
-        **facts_of(lab),
+        **facts_of(lab, choice.backend),
         "resolved": resolved,
         "folder": str(spec.folder),
         "uid": uuid.uuid4().hex,
