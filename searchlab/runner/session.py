@@ -16,7 +16,7 @@ from typing import Any
 from searchlab.config.writer import to_yaml
 from searchlab.errors import SearchlabError
 from searchlab.records import Epoch, StudyResult, Trial, TrialRecord
-from searchlab.reports.words import study_lines
+from searchlab.reports.words import fork_lines, study_lines
 from searchlab.runner.calibration import known, trials_a_shape
 from searchlab.runner.champion import weights_of
 from searchlab.runner.check import check
@@ -82,10 +82,11 @@ class Joined:
     pause_reason: str | None
 
 
-def run(spec: StudySpec, home: Home, watcher: Watcher) -> Outcome:
+def run(spec: StudySpec, home: Home, watcher: Watcher, *, fork_of: str | None = None) -> Outcome:
     """Run `spec` until its budget is spent, its time is up or someone asks to stop.
 
-    A study of the same name that was begun before goes on where it stopped.
+    A study of the same name that was begun before goes on where it stopped.  A new one learns from the trials of the
+    stored study `fork_of`.
 
     Raises:
         SpecError: Faults of the study file, all together.
@@ -104,7 +105,9 @@ def run(spec: StudySpec, home: Home, watcher: Watcher) -> Outcome:
     )
     with only_one(folder, spec.name), _children(spec, home, choice) as children:
         lab = assemble(spec, home, watcher, checked)
-        study = _create(lab, choice)
+        study = _create(lab, choice, fork_of)
+        for line in fork_lines(study.facts):
+            watcher.stage(line)
         study.remember(trained_by=asdict(choice))
         choice.keep(folder)
         with session_of(spec, home, study.objective, study.facts) as session:
@@ -170,10 +173,10 @@ class _Counting:
         self.trials += 1
 
 
-def _create(lab: Lab, choice: Choice) -> Study:
+def _create(lab: Lab, choice: Choice, fork_of: str | None) -> Study:
     """The study in the storage, new or found again, and what later commands need in its folder."""
     resolved = to_yaml(lab.spec.resolved())
-    study = _stored(lab, resolved, choice)
+    study = _stored(lab, resolved, choice, fork_of)
     study.remember(budget=lab.spec.search.trials, resolved=resolved)
     keep(lab, resolved)
     _work(study, Spool(lab.folder.folder))
@@ -187,7 +190,7 @@ def _work(study: Study, spool: Spool) -> None:
     study.reap()
 
 
-def _stored(lab: Lab, resolved: str, choice: Choice) -> Study:
+def _stored(lab: Lab, resolved: str, choice: Choice, fork_of: str | None = None) -> Study:
     """The study in the storage, new or found again."""
     spec = lab.spec
     facts: dict[str, Any] = {
@@ -207,6 +210,7 @@ def _stored(lab: Lab, resolved: str, choice: Choice) -> Study:
         seed=spec.seed,
         facts=facts,
         first_guesses=lab.guesses,
+        fork_of=fork_of,
     )
 
 

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 from searchlab import seeds
 from searchlab.errors import StudyConflict, UnknownName
 from searchlab.records import Cohort, Objective, State, Trial, TrialRecord, TrialResult
-from searchlab.search import PRUNERS, SAMPLERS, cohorts, draws, encoding, leases, mirror
+from searchlab.search import PRUNERS, SAMPLERS, cohorts, draws, encoding, history, leases, mirror
 from searchlab.search.cohorts import Shape
 from searchlab.search.definition import Definition, check_same
 from searchlab.search.domains import distribution, distributions, heard, suggest, told
@@ -63,6 +63,10 @@ class Study:
         self._shapes: dict[int, Shape] = {}
         self._held: Mapping[str, Value] = {}
         self._make_sampler = _sampler_maker(definition)
+        origin = definition.facts.get("forked_from", {}).get("study")
+        points = study.user_attrs.get("history", ()) if origin is not None else ()
+        self._past = history.past(points, definition.space, study=str(origin))
+        self._drawn_before = max((point["trial"] + 1 for point in points), default=0)
         self._cohorts = getattr(SAMPLERS.get(definition.sampler.name), "cohorts", "none")  # a sampler of others
         study.sampler = draws.ByNumber(self._sampler_of)
         pruner = PRUNERS.get(self.pruner.name)
@@ -84,31 +88,47 @@ class Study:
         seed: int,
         facts: Mapping[str, Any],
         first_guesses: Sequence[Params] = (),
+        fork_of: str | None = None,
     ) -> Study:
         """The study `name`, made when it is new, opened when it is there and the same: that is how a study resumes.
 
         `facts` are JSON values; those named in `definition.IDENTITY` are part of what must be the same.  A study that
-        is there keeps its own facts and first guesses.
+        is there keeps its own facts and first guesses.  With `fork_of`, samplers that learn are told the trials of that
+        study beforehand, as far as they fit.
 
         Raises:
-            StudyConflict: `name` is stored with another space, objective, …; the message lists the differences.
+            StudyConflict: `name` is stored with another space, objective, …; the message lists the differences.  Or it
+                is no fork of `fork_of`, or the trials of that do not compare with its own.
+            UnknownName: There is no study `fork_of`.
             SpecError: The sampler cannot search this space.
             MissingExtra: The sampler's library is not installed.
             ServiceError: The storage cannot be reached.
         """
         asked = Definition(space, objective, sampler, pruner, epochs, seed, dict(facts), tuple(first_guesses))
         _sampler_maker(asked)(1)  # refuse before anything is stored
+        points: Sequence[Mapping[str, Any]] = ()
+        if fork_of is not None and name not in cls.names(url):
+            old = cls.open(url, fork_of)
+            found = history.gather(fork_of, old.definition, old.records(), asked)
+            asked, points = replace(asked, facts={**asked.facts, "forked_from": found.fact}), found.points
         storage = open_storage(url)
         with _answering(url), no_experimental_warnings():
             try:
                 study = optuna.create_study(study_name=name, storage=storage, direction=objective.direction)
+                if points:
+                    study.set_user_attr("history", points)
                 study.set_user_attr("definition", asked.to_json())
                 return cls(url, name, study, asked)
             except optuna.exceptions.DuplicatedStudyError:
                 study = optuna.load_study(study_name=name, storage=storage)
-        stored = _stored_definition(study, name)
-        check_same(name, stored, asked)
-        return cls(url, name, study, stored)
+            stored = _stored_definition(study, name)
+            origin = stored.facts.get("forked_from", {}).get("study")
+            if fork_of not in (None, origin):
+                raise StudyConflict(
+                    f"a study named {name!r} is stored, and it is no fork of {fork_of!r}; give the fork another name"
+                )
+            check_same(name, stored, asked)
+            return cls(url, name, study, stored)
 
     @classmethod
     def open(cls, url: str, name: str) -> Study:
@@ -385,8 +405,15 @@ class Study:
     def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
         guesses = [guess.values for guess in self.definition.first_guesses]
         make = self._make_sampler
+        if self._past and self._cohorts != "any order":  # or it would draw once more what it drew for the old study
+            make = self._make_later
         sampler = draws.sampler_of(number, space=self.space, first_guesses=guesses, make=make)
+        if self._past:
+            sampler = history.Informed(sampler, self._past)
         return draws.Held(sampler, self.space, self._held) if self._held else sampler
+
+    def _make_later(self, index: int) -> optuna.samplers.BaseSampler:
+        return self._make_sampler(index + self._drawn_before)
 
     def _cohort_size(self, most: int) -> int:
         """How many new trials of one shape may be drawn now; a first guess has a shape of its own."""
