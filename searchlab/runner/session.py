@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,8 @@ def join(spec: StudySpec, home: Home, watcher: Watcher) -> Joined:
     """
     checked = check(spec)
     folder = home.study(spec.name)
-    facts = open_study(spec.name, home, spec.storage).facts
+    with closing(open_study(spec.name, home, spec.storage)) as stored:
+        facts = stored.facts
     engine = str(facts.get("trained_by", {}).get("engine", spec.training.engine))
     choice = choose(engine, plan=spec.training, families=families_of(spec))
     with _children(spec, home, choice, folder.logs / f"worker-{os.getpid()}") as children:

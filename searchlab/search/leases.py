@@ -91,10 +91,10 @@ def make_table(engine: sqlalchemy.Engine) -> None:
         LEASES.create(engine, checkfirst=True)
 
 
-def lock(connection: sqlalchemy.Connection, study_id: int) -> None:
-    """Be alone with the study's trials until the transaction ends."""
+def lock(connection: sqlalchemy.Connection, study_id: int) -> bool:
+    """Be alone with the study's trials until the transaction ends; False where there is no such study any more."""
     own = sqlalchemy.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id)
-    connection.execute(own.with_for_update())
+    return connection.scalar(own.with_for_update()) is not None
 
 
 def take(connection: sqlalchemy.Connection, trial_ids: Collection[int], owner: str, seconds: float) -> None:
@@ -117,8 +117,17 @@ def release(connection: sqlalchemy.Connection, trial_ids: Iterable[int]) -> None
     connection.execute(LEASES.delete().where(LEASES.c.trial_id.in_(tuple(trial_ids))))
 
 
-def lost(connection: sqlalchemy.Connection, study_id: int) -> set[int]:
-    """The running trials that nobody works on: their leases have ended, or their owners died here, or none was made."""
+def held(connection: sqlalchemy.Connection, study_id: int, owner: str) -> set[int]:
+    """The study's trials that are leased to `owner`, whether the leases have ended or not."""
+    own = sqlalchemy.select(LEASES.c.trial_id).join(TRIALS, TRIALS.c.trial_id == LEASES.c.trial_id)
+    return set(connection.scalars(own.where(TRIALS.c.study_id == study_id, LEASES.c.owner == owner)))
+
+
+def lost(connection: sqlalchemy.Connection, study_id: int, *, by_time: bool = True) -> set[int]:
+    """The running trials that nobody works on: their owners died here, or no lease was made, or theirs have ended.
+
+    Without `by_time` those whose leases have ended are not among them.
+    """
     joined = TRIALS.outerjoin(LEASES, LEASES.c.trial_id == TRIALS.c.trial_id)
     rows = connection.execute(
         sqlalchemy.select(TRIALS.c.trial_id, LEASES.c.owner, LEASES.c.expires)
@@ -128,7 +137,8 @@ def lost(connection: sqlalchemy.Connection, study_id: int) -> set[int]:
     now = _now(connection)
     owners = {row.owner: Owner.of(row.owner) for row in rows if row.owner is not None}
     dead = {name for name, owner in owners.items() if owner is not None and owner.is_dead_here()}
-    return {row.trial_id for row in rows if row.owner is None or row.expires < now or row.owner in dead}
+    ended = {row.trial_id for row in rows if by_time and row.owner is not None and row.expires < now}
+    return ended | {row.trial_id for row in rows if row.owner is None or row.owner in dead}
 
 
 def _now(connection: sqlalchemy.Connection) -> float:

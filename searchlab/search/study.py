@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from optuna.distributions import _get_single_value
 from optuna.trial import FrozenTrial, TrialState
 
 from searchlab import seeds
-from searchlab.errors import StudyConflict, UnknownName
+from searchlab.errors import ServiceError, StudyConflict, UnknownName
 from searchlab.records import Cohort, Objective, State, Trial, TrialRecord, TrialResult
 from searchlab.search import PRUNERS, SAMPLERS, cohorts, draws, encoding, history, leases, mirror
 from searchlab.search.cohorts import Shape
@@ -62,6 +62,9 @@ class Study:
         self._survived: dict[int, int] = {}
         self._shapes: dict[int, Shape] = {}
         self._held: Mapping[str, Value] = {}
+        self._given_up: set[int] = set()
+        self._is_in_doubt = False
+        """Whether trials may have been claimed without our hearing of it."""
         self._make_sampler = _sampler_maker(definition)
         origin = definition.facts.get("forked_from", {}).get("study")
         points = study.user_attrs.get("history", ()) if origin is not None else ()
@@ -108,11 +111,10 @@ class Study:
         _sampler_maker(asked)(1)  # refuse before anything is stored
         points: Sequence[Mapping[str, Any]] = ()
         if fork_of is not None and name not in cls.names(url):
-            old = cls.open(url, fork_of)
-            found = history.gather(fork_of, old.definition, old.records(), asked)
+            with closing(cls.open(url, fork_of)) as old:
+                found = history.gather(fork_of, old.definition, old.records(), asked)
             asked, points = replace(asked, facts={**asked.facts, "forked_from": found.fact}), found.points
-        storage = open_storage(url)
-        with _answering(url), no_experimental_warnings():
+        with _opened(url) as storage, no_experimental_warnings():
             try:
                 study = optuna.create_study(study_name=name, storage=storage, direction=objective.direction)
                 if points:
@@ -139,12 +141,14 @@ class Study:
             StudyConflict: It was not made by searchlab, or by a later version.
             ServiceError: The storage cannot be reached.
         """
-        known = cls.names(url)
-        if name not in known:
-            raise UnknownName.among(known, kind="stored study", name=name)
-        storage = open_storage(url)
-        with _answering(url), no_experimental_warnings():
-            study = optuna.load_study(study_name=name, storage=storage)
+        if not exists(url):
+            raise UnknownName.among((), kind="stored study", name=name)
+        with _opened(url) as storage, no_experimental_warnings():
+            try:
+                study = optuna.load_study(study_name=name, storage=storage)
+            except KeyError:
+                known = [one.study_name for one in storage.get_all_studies()]
+                raise UnknownName.among(known, kind="stored study", name=name) from None
             return cls(url, name, study, _stored_definition(study, name))
 
     @classmethod
@@ -152,9 +156,14 @@ class Study:
         """The studies of the storage in the order of their creation; none where there is no storage yet."""
         if not exists(url):
             return ()
-        storage = open_storage(url)
-        with _answering(url):
-            return tuple(study.study_name for study in storage.get_all_studies())
+        with _opened(url) as storage:
+            names = tuple(study.study_name for study in storage.get_all_studies())
+        mirror.disconnect(storage)
+        return names
+
+    def close(self) -> None:
+        """Leave the storage's connections; the study can be asked all the same, and connects again."""
+        mirror.disconnect(self._storage)
 
     @property
     def space(self) -> Space:
@@ -189,11 +198,13 @@ class Study:
     @property
     def facts(self) -> Mapping[str, Any]:
         """What was known when the study was made, and what was added by `remember`."""
-        return {**self.definition.facts, **self._study.user_attrs.get("remembered", {})}
+        with _answering(self.url):
+            return {**self.definition.facts, **self._study.user_attrs.get("remembered", {})}
 
     def remember(self, **facts: Any) -> None:
         """Add facts (JSON values) that were not known when the study was made, or replace earlier ones."""
-        self._study.set_user_attr("remembered", {**self._study.user_attrs.get("remembered", {}), **facts})
+        with _answering(self.url):
+            self._study.set_user_attr("remembered", {**self._study.user_attrs.get("remembered", {}), **facts})
 
     # One trial ---------------------------------------------------------------------------------------------------
 
@@ -251,8 +262,9 @@ class Study:
         with self._one_transaction():
             for number in trial_numbers:
                 frozen = self._storage.get_trial(self._live_trial(number)._trial_id)
-                self._storage.set_trial_user_attr(frozen._trial_id, "alone", True)
-                self._wait_again(frozen)
+                if frozen.state == TrialState.RUNNING:  # or it was asked for before
+                    self._storage.set_trial_user_attr(frozen._trial_id, "alone", True)
+                    self._wait_again(frozen)
 
     def report(self, trial_number: int, epoch: int, value: float) -> bool:
         """Store the objective after `epoch`; whether the trial shall be pruned now.
@@ -362,9 +374,11 @@ class Study:
             waiting, over = mirror.reap(self._study, MAX_ATTEMPTS)
         for number in (*waiting, *over):
             self._live.pop(number, None)
-        for number in over:
+        self._given_up.update(over)
+        for number in sorted(self._given_up):
             reason = f"lost in {MAX_ATTEMPTS} attempts: each time its supervisor died"
             self.tell(TrialResult(number, "failed", None, reason=reason))
+            self._given_up.discard(number)
         return waiting
 
     def give_back(self, trial_numbers: Iterable[int]) -> None:
@@ -522,10 +536,21 @@ class Study:
 
     @contextmanager
     def _asking(self, budget: int | None) -> Iterator[None]:
-        """While inside, trials are claimed, none beyond `budget`."""
-        with self._one_transaction(), no_experimental_warnings(), mirror.within(self._study, budget):
-            mirror.refresh(self._study)
-            yield
+        """While inside, trials are claimed, none beyond `budget`.
+
+        When that fails, nobody is given a trial, and what was claimed all the same waits again before the next claim.
+        """
+        before = dict(self._live)
+        try:
+            with self._one_transaction(), no_experimental_warnings(), mirror.within(self._study, budget):
+                if self._is_in_doubt:
+                    mirror.settle(self._study, before)
+                    self._is_in_doubt = False
+                mirror.refresh(self._study)
+                yield
+        except ServiceError:
+            self._live, self._is_in_doubt = before, True
+            raise
 
     @contextmanager
     def _one_transaction(self, *, patient: bool = False) -> Iterator[None]:
@@ -590,6 +615,18 @@ def _stored_definition(study: optuna.Study, name: str) -> Definition:
             return Definition.from_json(content)
         time.sleep(0.1)
     raise StudyConflict(f"the study {name!r} of this storage was not made by searchlab; give yours another name")
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[optuna.storages.BaseStorage]:
+    """The storage at `url`; its connections are left when what is done with it fails."""
+    storage = open_storage(url)
+    try:
+        with _answering(url):
+            yield storage
+    except BaseException:
+        mirror.disconnect(storage)
+        raise
 
 
 @contextmanager

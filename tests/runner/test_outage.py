@@ -34,7 +34,6 @@ BUDGET = 24
 @pytest.fixture
 def server() -> Iterator[postgres.Server]:
     """A server of this test's own, which it may stop."""
-    postgres.server()  # or the test is skipped
     own = postgres.another()
     yield own
     own.close()
