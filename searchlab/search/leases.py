@@ -17,6 +17,7 @@ import os
 import socket
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -69,6 +70,12 @@ class Owner:
     def name(self) -> str:
         """In one word, for the table and for people."""
         return f"{self.machine}/{self.process}@{self.started}"
+
+    @property
+    def kernel(self) -> str | None:
+        """What runs its machine, the same in all of its containers; None where that is not known."""
+        parts = self.machine.split(":")
+        return parts[1] if len(parts) > 2 else None
 
     def is_dead_here(self) -> bool:
         """Whether it was a process of this machine and is none any more; False when that cannot be known."""
@@ -146,7 +153,24 @@ def _now(connection: sqlalchemy.Connection) -> float:
     return float(connection.scalar(sqlalchemy.text(f"SELECT {NOW[connection.dialect.name]}")))
 
 
+def elsewhere(connection: sqlalchemy.Connection, owner: str) -> str | None:
+    """The name of another machine that has leases which last; None where there is none, or it cannot be told."""
+    here = Owner.of(owner)
+    names = connection.scalars(sqlalchemy.select(LEASES.c.owner).where(LEASES.c.expires > _now(connection)).distinct())
+    for other in map(Owner.of, names):
+        if here is not None and other is not None and None not in (here.kernel, other.kernel):
+            if here.kernel != other.kernel:
+                return other.machine.partition(":")[0]
+    return None
+
+
+@cache
 def _machine() -> str:
-    """This machine, and within it the name space in which process numbers mean something."""
-    space = Path("/proc/self/ns/pid")
-    return f"{socket.gethostname()}:{os.readlink(space)}" if space.exists() else socket.gethostname()
+    """This machine since it was started, and within it the name space in which process numbers mean something.
+
+    Not its name alone: containers of one machine have several, and copies of one machine share theirs.
+    """
+    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    if not boot.exists() or not space.exists():
+        return socket.gethostname()
+    return f"{socket.gethostname()}:{boot.read_text()[:8]}:{os.readlink(space)}"

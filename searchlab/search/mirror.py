@@ -40,10 +40,10 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from searchlab.errors import StorageLost
+from searchlab.errors import StorageLost, StudyConflict
 from searchlab.search import leases
 from searchlab.search.leases import TRIALS
-from searchlab.search.sqlite_file import READS
+from searchlab.search.sqlite_file import READS, RECIPE
 
 UPSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """How each database is told to insert a row or to change the one that is there."""
@@ -415,9 +415,21 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         return claimed
 
     def lease(self, owner: str, seconds: float) -> None:
-        """Lease to `owner` what is claimed from now on."""
+        """Lease to `owner` what is claimed from now on.
+
+        Raises:
+            StudyConflict: The storage is a file that another machine works on.
+        """
         with self._answering():
             leases.make_table(self._backend.engine)
+        if self._backend.engine.dialect.name == "sqlite":
+            with self._begun(reads=True) as connection:
+                other = leases.elsewhere(connection, owner)
+            if other is not None:
+                raise StudyConflict(
+                    f"the machine {other!r} works on this SQLite file too, and SQLite serves one machine. {RECIPE}. "
+                    f"If that machine has stopped: wait for {leases.SECONDS:g} s"
+                )
         self._lease = (owner, seconds)
 
     @_again
@@ -581,7 +593,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         states, self._states = self._states, {}
         try:
             self._write_down(rows, states)
-        except StorageInternalError:  # out of reach: to be written at the next attempt
+        except (StorageInternalError, StorageLost):  # out of reach: to be written at the next attempt
             self._rows = {table: rows.get(table, {}) | self._rows.get(table, {}) for table in {*rows, *self._rows}}
             self._states = {i: states.get(i, {}) | self._states.get(i, {}) for i in {*states, *self._states}}
             raise

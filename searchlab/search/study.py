@@ -209,7 +209,11 @@ class Study:
     # One trial ---------------------------------------------------------------------------------------------------
 
     def work_as(self, owner: str, *, seconds: float = leases.SECONDS) -> None:
-        """Be the supervisor `owner`: what is claimed from now on is leased to it, for `seconds` at a time."""
+        """Be the supervisor `owner`: what is claimed from now on is leased to it, for `seconds` at a time.
+
+        Raises:
+            StudyConflict: The storage is a SQLite file, and another machine works on it.
+        """
         with _answering(self.url):
             mirror.lease(self._study, owner, seconds)
 

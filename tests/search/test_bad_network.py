@@ -150,6 +150,24 @@ def test_a_claim_whose_answer_was_lost_is_known_at_the_next(proxy: Proxy, url: s
     assert lost > 3
 
 
+def test_what_was_given_back_is_not_taken_from_its_next_holder(proxy: Proxy, url: str) -> None:  # B4
+    study, other = open_study(through(proxy, url)), Study.open(url, "s")
+    other.work_as("other/2@2.0")
+    (trial,) = study.ask_next(9).trials
+    proxy.commits = 0
+    study.renew()
+    renewing, proxy.commits = proxy.commits, 0
+    proxy.loses = lambda commit: commit == renewing + 1
+    with pytest.raises(ServiceError):
+        study.give_back([trial.number])
+    (again,) = other.ask_next(9).trials
+    assert (again.number, again.attempt) == (trial.number, 2)
+    study.give_back([trial.number])
+    assert other.record(trial.number).state == "running"
+    other.renew()
+    assert mirror.is_ours(other._study, other._frozen(trial.number)._trial_id)
+
+
 @pytest.mark.slow
 def test_a_frozen_server_is_waited_for_and_hangs_nobody(impatient: None) -> None:  # B3
     server = postgres.another()
