@@ -7,6 +7,7 @@
     ├── DataError                       3  the data cannot be read, split or learned from
     ├── MissingExtra                    4  an optional library is not installed
     ├── ServiceError                    4  a storage or tracking server cannot be reached
+    │   └── StorageLost                    a storage is gone or damaged: to ask again does not help
     ├── DeviceMissing                   4  the machine lacks a device that was asked for
     ├── StudyConflict                   5  the stored study is not the one that was asked for
     ├── SealBroken                      6  the test set was opened before, or its ledger was changed
@@ -105,6 +106,10 @@ class ServiceError(SearchlabError):
     """A storage or a tracking server cannot be reached."""
 
     exit_code = 4
+
+
+class StorageLost(ServiceError):
+    """What held the studies is gone or damaged; to ask it again does not help."""
 
 
 class DeviceMissing(SearchlabError):

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import sqlalchemy
 
@@ -38,8 +39,9 @@ def _binaries() -> Path | None:
 class Server:
     """One server; it can be stopped, frozen and started again on the same port."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, settings: tuple[str, ...] = ()) -> None:
         self._binaries = binaries
+        self._settings = settings
         self._folder = Path(tempfile.mkdtemp(prefix="searchlab-postgres-"))
         self._user = "nobody" if os.getuid() == 0 else None  # the server refuses to be root
         if self._user is not None:
@@ -57,6 +59,7 @@ class Server:
         """Start it, and wait until it answers."""
         settings = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1"]
         settings += ["-c", f"unix_socket_directories={self._folder}"]
+        settings += [word for setting in self._settings for word in ("-c", setting)]
         self._process = subprocess.Popen(
             [self._binaries / "postgres", "-D", self._folder / "data", "-p", str(self.port), *settings],
             user=self._user,
@@ -81,6 +84,31 @@ class Server:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(30)
             self._process = None
+
+    def freeze(self) -> None:
+        """Stop all its processes; the kernel goes on to acknowledge what they are sent."""
+        for process in self._all():
+            process.suspend()
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        for process in reversed(self._all()):
+            process.resume()
+
+    def _all(self) -> list[psutil.Process]:
+        assert self._process is not None
+        postmaster = psutil.Process(self._process.pid)
+        return [postmaster, *postmaster.children(recursive=True)]
+
+    def with_password(self, user: str, password: str) -> None:
+        """Let in a further user, who must name the password."""
+        import psycopg
+
+        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {user} LOGIN PASSWORD '{password}'")
+            rules = self._folder / "data" / "pg_hba.conf"
+            rules.write_text(f"host all {user} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+            connection.execute("SELECT pg_reload_conf()")
 
     def address(self, database: str) -> str:
         """Where a driver finds a database."""
@@ -121,11 +149,12 @@ def server() -> Server:
     return made
 
 
-def another() -> Server:
-    """A further one, which a test may stop and must close; only where `server` gave one."""
+def another(*settings: str) -> Server:
+    """A further one with such settings ("max_connections=5"), which a test may stop and must close."""
+    server()  # or the test is skipped
     binaries = _binaries()
     assert binaries is not None
-    return Server(binaries)
+    return Server(binaries, settings)
 
 
 _count = itertools.count()

@@ -15,7 +15,7 @@ from searchlab.runner.session import Outcome, run
 from searchlab.spec import StudySpec
 
 
-def drive(spec: StudySpec, *, final_test: bool, plain: bool) -> None:
+def drive(spec: StudySpec, *, final_test: bool, plain: bool, fork_of: str | None = None) -> None:
     """Run `spec` with a display, print what came out, and open the seal when `final_test` says so.
 
     Raises:
@@ -27,7 +27,7 @@ def drive(spec: StudySpec, *, final_test: bool, plain: bool) -> None:
     home = Home.find()
     varied = frozenset(parameter.name for parameter in spec.space.varied)
     with Progress(console, varied=varied, plain=plain or None) as progress:
-        outcome = run(spec, home, progress)
+        outcome = run(spec, home, progress, fork_of=fork_of)
     say(console, outcome.lines)
     _places(console, outcome)
     _complain(outcome, spec.name)

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from searchlab.cli import app
-from searchlab.cli._options import FinalTest, Plain, Storage, StudyName, Timeout, Trials, Workers, with_budget
+from searchlab.cli._options import (
+    FinalTest,
+    Fork,
+    Plain,
+    Storage,
+    StudyName,
+    Timeout,
+    Trials,
+    Workers,
+    renamed,
+    with_budget,
+)
 
 
 @app.command()
@@ -13,6 +24,7 @@ def resume(
     trials: Trials = None,
     workers: Workers = None,
     timeout: Timeout = None,
+    fork: Fork = None,
     final_test: FinalTest = False,
     plain: Plain = False,
 ) -> None:
@@ -21,5 +33,6 @@ def resume(
     from searchlab.runner.home import Home
     from searchlab.runner.stored import stored_spec
 
-    changes = with_budget(None, trials=trials, workers=workers, timeout=timeout)
-    drive(stored_spec(study, Home.find(), storage, overrides=changes), final_test=final_test, plain=plain)
+    changes = renamed(study, with_budget(None, trials=trials, workers=workers, timeout=timeout), fork)
+    spec = stored_spec(study, Home.find(), storage, overrides=changes)
+    drive(spec, final_test=final_test, plain=plain, fork_of=None if fork is None else study)

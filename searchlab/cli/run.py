@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from searchlab.cli import app
-from searchlab.cli._options import FinalTest, Overrides, Plain, StudyFile, Timeout, Trials, Workers, with_budget
+from searchlab.cli._options import (
+    FinalTest,
+    Fork,
+    Overrides,
+    Plain,
+    StudyFile,
+    Timeout,
+    Trials,
+    Workers,
+    renamed,
+    with_budget,
+)
 
 
 @app.command()
@@ -13,6 +24,7 @@ def run(
     trials: Trials = None,
     workers: Workers = None,
     timeout: Timeout = None,
+    fork: Fork = None,
     final_test: FinalTest = False,
     plain: Plain = False,
 ) -> None:
@@ -21,8 +33,12 @@ def run(
     from searchlab.shipped import find
     from searchlab.spec.load import load_study
 
-    spec = load_study(find(study), overrides=with_budget(overrides, trials=trials, workers=workers, timeout=timeout))
+    changes = with_budget(overrides, trials=trials, workers=workers, timeout=timeout)
+    spec = load_study(find(study), overrides=changes)
+    origin = spec.name if fork is not None else None
+    if fork is not None:
+        spec = load_study(find(study), overrides=renamed(spec.name, changes, fork))
     check(spec)  # what is wrong with the file is said before anything heavy is loaded
     from searchlab.cli._session import drive
 
-    drive(spec, final_test=final_test, plain=plain)
+    drive(spec, final_test=final_test, plain=plain, fork_of=origin)

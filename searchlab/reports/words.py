@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from searchlab.records import StudyResult, TestScore
 from searchlab.reports import statistics
@@ -67,10 +68,24 @@ def study_lines(result: StudyResult, *, sd: float | None = None) -> list[str]:
             f"{word} (if all were equally good); scores within {difference_text(metric, doubt.noise)} of each other "
             f"are not told apart by {result.validation_examples:,} validation examples."
         )
-    lines += _left_to_fit(result)
+    lines += [*fork_lines(result.facts), *_left_to_fit(result)]
     if result.test is None:
         lines.append(f"The test set is sealed. To open it once: searchlab final-test {result.name}")
     return lines
+
+
+def fork_lines(facts: Mapping[str, Any]) -> list[str]:
+    """What a forked study had from the one before it; nothing for others."""
+    origin = facts.get("forked_from")
+    if origin is None:
+        return []
+    left_out = Counter(origin["left_out"])
+    reasons = "; ".join(f"{count} × {reason}" for reason, count in left_out.most_common(5))
+    others = f" {left_out.total()} do not fit: {reasons}." if left_out else ""
+    return [
+        f"Forked from {origin['study']!r}: {origin['trials']} of its trials inform the sampler, and none is among the "
+        f"results.{others}"
+    ]
 
 
 def _left_to_fit(result: StudyResult) -> list[str]:

@@ -12,8 +12,7 @@ from searchlab.errors import AllTrialsFailed, DataError, StudyConflict
 from searchlab.records import StudyResult, TrainingPlan, TrialRecord
 from searchlab.runner.home import Home
 from searchlab.runner.lab import plan_of
-from searchlab.runner.outcome import result_of
-from searchlab.runner.stored import open_study, stored_spec
+from searchlab.runner.stored import read_study, stored_spec
 from searchlab.tasks import TASKS, Encoding
 from searchlab.training import champion as training
 from searchlab.training.quiet import load_quietly
@@ -52,8 +51,7 @@ def candidate(name: str, home: Home, *, storage: str | None = None, trial: int |
         AllTrialsFailed: No trial is complete.
         StudyConflict: The trial's weights are not kept, or the study was run on another machine.
     """
-    study = open_study(name, home, storage)
-    result = result_of(study, home)
+    result = read_study(name, home, storage)
     record = result.best
     if trial is not None:
         record = next((r for r in result.trials if r.trial.number == trial), None)

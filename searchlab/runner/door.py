@@ -43,15 +43,19 @@ class Handle:
         check(spec)
         return cls(spec)
 
-    def run(self, *, home: str | Path | None = None, watcher: Watcher | None = None) -> Result:
+    def run(
+        self, *, home: str | Path | None = None, watcher: Watcher | None = None, fork_of: str | None = None
+    ) -> Result:
         """Run the study to its end (or go on with it), quietly unless a `watcher` looks on.
+
+        A new study learns from the trials of the stored one named `fork_of`.
 
         Raises:
             DataError: The data cannot be read, split or learned from.
             StudyConflict: The stored study of this name differs in more than its budget.
         """
         place = Home.find(home)
-        return Result(self.spec, place, run(self.spec, place, watcher or Nobody()))
+        return Result(self.spec, place, run(self.spec, place, watcher or Nobody(), fork_of=fork_of))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from searchlab.reports.words import score_lines
 from searchlab.runner.champion import Candidate, candidate
 from searchlab.runner.home import Home
 from searchlab.runner.outcome import write_report, write_score
-from searchlab.runner.stored import open_study, read_study, stored_spec
+from searchlab.runner.stored import read_study, stored_space, stored_spec
 from searchlab.runner.tracked import session_of
 from searchlab.tasks import TASKS, Task
 from searchlab.training.champion import predict
@@ -59,7 +59,7 @@ def final_test(
     seal.record_score(dict(score.metrics))
     write_score(score, home.study(name).test)
     result = read_study(name, home, storage)
-    write_report(result, open_study(name, home, storage).space, home.study(name).report)
+    write_report(result, stored_space(name, home, storage), home.study(name).report)
     with session_of(stored_spec(name, home, storage), home, result.objective, result.facts) as session:
         session.test_scored(score)
         session.study_finished(result)  # so that the description no longer says "sealed"

@@ -15,7 +15,7 @@ from searchlab.models import FAMILIES
 from searchlab.records import EarlyStopping, Objective, TrainingPlan
 from searchlab.runner.check import Checked, check
 from searchlab.runner.home import Home, StudyFolder
-from searchlab.runner.machine import versions
+from searchlab.runner.machine import LIBRARIES, versions
 from searchlab.runner.watch import Watcher
 from searchlab.space import Choice, Fixed, Params
 from searchlab.space.measure import first_guesses
@@ -104,9 +104,9 @@ def plan_of(spec: StudySpec, objective: Objective, home: Home) -> TrainingPlan:
     )
 
 
-def facts_of(lab: Lab) -> dict[str, Any]:
-    """What a reader of the study should know, as JSON values."""
-    spec = lab.spec
+def facts_of(lab: Lab, backend: str) -> dict[str, Any]:
+    """What a reader of the study should know, as JSON values; `backend` is what Keras runs on in its children."""
+    spec, plan = lab.spec, asdict(lab.plan)
     return {
         "data": spec.data.source.name,
         "data_description": lab.collection.description,
@@ -118,11 +118,13 @@ def facts_of(lab: Lab) -> dict[str, Any]:
         "sampler": spec.search.sampler.name,
         "pruner": spec.search.pruner.name,
         "engine": spec.training.engine,
+        "backend": backend,
+        "plan": {name: plan[name] for name in ("early_stopping", "precision", "jit_compile", "deterministic")},
         "epochs": spec.training.epochs,
         "seed": spec.seed,
         "space_digest": spec.space.digest(),
         "spec_digest": spec.digest(),
-        "versions": versions(),
+        "versions": versions((*LIBRARIES, backend)),
         "git_commit": git_commit(spec.folder),
     }
 

@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from searchlab.config.writer import to_yaml
 from searchlab.errors import SearchlabError
 from searchlab.records import Checkpoints, Epoch, StudyResult, Trial, TrialRecord
-from searchlab.reports.words import study_lines
+from searchlab.reports.words import fork_lines, study_lines
 from searchlab.runner.calibration import known, trials_a_shape
 from searchlab.runner.champion import weights_of
 from searchlab.runner.check import check
@@ -83,10 +83,11 @@ class Joined:
     pause_reason: str | None
 
 
-def run(spec: StudySpec, home: Home, watcher: Watcher) -> Outcome:
+def run(spec: StudySpec, home: Home, watcher: Watcher, *, fork_of: str | None = None) -> Outcome:
     """Run `spec` until its budget is spent, its time is up or someone asks to stop.
 
-    A study of the same name that was begun before goes on where it stopped.
+    A study of the same name that was begun before goes on where it stopped.  A new one learns from the trials of the
+    stored study `fork_of`.
 
     Raises:
         SpecError: Faults of the study file, all together.
@@ -105,7 +106,9 @@ def run(spec: StudySpec, home: Home, watcher: Watcher) -> Outcome:
     )
     with only_one(folder, spec.name), _children(spec, home, choice) as children:
         lab = assemble(spec, home, watcher, checked)
-        study = _create(lab)
+        study = _create(lab, choice, fork_of)
+        for line in fork_lines(study.facts):
+            watcher.stage(line)
         study.remember(trained_by=asdict(choice))
         choice.keep(folder)
         with session_of(spec, home, study.objective, study.facts) as session:
@@ -124,12 +127,13 @@ def join(spec: StudySpec, home: Home, watcher: Watcher) -> Joined:
     """
     checked = check(spec)
     folder = home.study(spec.name)
-    facts = open_study(spec.name, home, spec.storage).facts
+    with closing(open_study(spec.name, home, spec.storage)) as stored:
+        facts = stored.facts
     engine = str(facts.get("trained_by", {}).get("engine", spec.training.engine))
     choice = choose(engine, plan=spec.training, families=families_of(spec))
     with _children(spec, home, choice, folder.logs / f"worker-{os.getpid()}") as children:
         lab = assemble(spec, home, watcher, checked)
-        study = _stored(lab, to_yaml(spec.resolved()))
+        study = _stored(lab, to_yaml(spec.resolved()), choice)
         keep(lab, to_yaml(spec.resolved()))
         _work(study, Spool(folder.folder))
         with session_of(spec, home, study.objective, study.facts, is_led_elsewhere=True) as session:
@@ -196,10 +200,10 @@ def _checkpoints(lab: Lab, study: Study) -> Checkpoints | None:
     return Checkpoints(str(lab.folder.checkpoints), str(study.facts.get("uid", study.name)), every)
 
 
-def _create(lab: Lab) -> Study:
+def _create(lab: Lab, choice: Choice, fork_of: str | None) -> Study:
     """The study in the storage, new or found again, and what later commands need in its folder."""
     resolved = to_yaml(lab.spec.resolved())
-    study = _stored(lab, resolved)
+    study = _stored(lab, resolved, choice, fork_of)
     study.remember(budget=lab.spec.search.trials, resolved=resolved)
     keep(lab, resolved)
     _work(study, Spool(lab.folder.folder))
@@ -213,11 +217,11 @@ def _work(study: Study, spool: Spool) -> None:
     study.reap()
 
 
-def _stored(lab: Lab, resolved: str) -> Study:
+def _stored(lab: Lab, resolved: str, choice: Choice, fork_of: str | None = None) -> Study:
     """The study in the storage, new or found again."""
     spec = lab.spec
     facts: dict[str, Any] = {
-        **facts_of(lab),
+        **facts_of(lab, choice.backend),
         "resolved": resolved,
         "folder": str(spec.folder),
         "uid": uuid.uuid4().hex,
@@ -233,6 +237,7 @@ def _stored(lab: Lab, resolved: str) -> Study:
         seed=spec.seed,
         facts=facts,
         first_guesses=lab.guesses,
+        fork_of=fork_of,
     )
 
 

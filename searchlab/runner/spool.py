@@ -27,14 +27,17 @@ class Spool:
         self._path = folder / FILE
 
     def put(self, result: TrialResult) -> None:
-        """Add a result; it is on the disk when this returns."""
+        """Add a result; it is on the disk when this returns, unless a warning says that the disk does not take it."""
         line = json.dumps({"trial": result.trial, "result": encoding.result_to_json(result)})
-        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(handle, f"\n{line}\n".encode())  # after what a kill may have left of a line
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+            handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(handle, f"\n{line}\n".encode())  # after what a kill may have left of a line
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        except OSError as error:  # the storage may be on another disk
+            log.warning("%s does not take the result of trial %d: %s", self._path, result.trial, error)
 
     def results(self) -> Iterator[TrialResult]:
         """What was added, in order; lines that a kill or a disk has spoiled are left out."""

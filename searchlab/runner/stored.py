@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from searchlab.errors import StudyConflict
@@ -30,12 +31,14 @@ def open_study(name: str, home: Home, storage: str | None) -> Study:
 
 def read_study(name: str, home: Home, storage: str | None) -> StudyResult:
     """The stored study `name` as far as it has come."""
-    return result_of(open_study(name, home, storage), home)
+    with closing(open_study(name, home, storage)) as study:
+        return result_of(study, home)
 
 
 def stored_space(name: str, home: Home, storage: str | None) -> Space:
     """The space that the stored study `name` searches."""
-    return open_study(name, home, storage).space
+    with closing(open_study(name, home, storage)) as study:
+        return study.space
 
 
 def stored_spec(name: str, home: Home, storage: str | None, *, overrides: tuple[str, ...] = ()) -> StudySpec:
@@ -44,7 +47,8 @@ def stored_spec(name: str, home: Home, storage: str | None, *, overrides: tuple[
     Raises:
         StudyConflict: The study was stored without its file.
     """
-    facts = open_study(name, home, storage).facts
+    with closing(open_study(name, home, storage)) as study:
+        facts = study.facts
     if "resolved" not in facts:
         raise StudyConflict(f"study {name!r} was stored without its study file; run it from the file instead")
     if storage is not None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, ParamSpec, Protocol, TypeAlias, TypeVar
 
-from searchlab.errors import ServiceError
+from searchlab.errors import ServiceError, StorageLost
 from searchlab.executors import Death, Message, Pool
 from searchlab.records import Cause, Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
 from searchlab.runner.best_weights import BestWeights
@@ -414,12 +414,13 @@ class Supervisor:
 
         Raises:
             ServiceError: It does not answer, and someone has asked to stop.
+            StorageLost: It is gone or damaged.
         """
         for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
             try:
                 return ask(*arguments, **named)
             except ServiceError as error:
-                if self._stop:
+                if self._stop or isinstance(error, StorageLost):
                     raise
                 log.warning("%s; trying again in %g s", error, pause)
                 until = time.monotonic() + pause

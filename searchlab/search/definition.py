@@ -14,8 +14,11 @@ from searchlab.space import Params, Pick, Space
 
 FORMAT = 1
 
-IDENTITY = ("task", "data_digest", "plan")
-"""Facts that belong to the identity of a study: what is learned, from which bytes, and how each trial is trained."""
+IDENTITY = ("task", "data_digest", "backend")
+"""Facts that belong to the identity of a study: what is learned, from which bytes, and by whose arithmetic."""
+
+DECIDING = {"searchlab": 2, "keras": 2, "optuna": 1, "numpy": 1}
+"""How many parts of these libraries' versions decide the numbers; of the backend's library two."""
 
 
 @dataclass(frozen=True)
@@ -70,35 +73,62 @@ class Definition:
         content = self.to_json()
         named = ("objective", "epochs", "seed", "sampler", "pruner")
         rows = {f"space: {row['name']}": _without(row, "name") for row in content["space"]}
+        plan = {f"training: {name}": value for name, value in self.facts.get("plan", {}).items()}
         facts = {name: self.facts[name] for name in IDENTITY if name in self.facts}
-        whole: dict[str, Any] = json.loads(json.dumps({**{name: content[name] for name in named}, **facts, **rows}))
+        parts = {**{name: content[name] for name in named}, **facts, **plan, **rows}
+        whole: dict[str, Any] = json.loads(json.dumps(parts))
         return whole
+
+    def versions(self) -> dict[str, str]:
+        """The versions that decide the numbers of its trials, by library; those that were noted."""
+        noted = self.facts.get("versions", {})
+        return {name: str(noted[name]) for name in (*DECIDING, str(self.facts.get("backend"))) if name in noted}
 
 
 def check_same(name: str, stored: Definition, asked: Definition) -> None:
-    """Nothing, when both are one study.
+    """Nothing, when both are one study.  A fact that an older version did not store is not compared.
 
     Raises:
         StudyConflict: They differ; the message has one line for each difference.
     """
-    differences = list(_differences(stored.fingerprint(), asked.fingerprint()))
-    if differences:
-        raise StudyConflict(
-            f"a study named {name!r} is stored, and it is not the one asked for. Its trials would not compare:\n"
-            + "\n".join(f"  {line}" for line in differences)
-            + "\nGive the study another name, or ask for what is stored. "
-            "Only the number of trials, the timeout and the workers may change."
-        )
+    rows, versions = list(differences(stored, asked)), list(_other_versions(stored, asked))
+    if not rows and not versions:
+        return
+    remedies = ["start a new one from its history: --fork NAME"]
+    if versions:
+        pins = " ".join(f"'{library}=={theirs}'" for library, theirs, _ in versions)
+        remedies.insert(0, f"install what it was begun with: pip install {pins}")
+    if rows:
+        remedies.insert(0, "ask for what is stored, give the study another name: --set study=NAME")
+    lines = [*rows, *(f"version of {library}: {theirs} | {ours}" for library, theirs, ours in versions)]
+    raise StudyConflict(
+        f"a study named {name!r} is stored, and it is not the one asked for. Its trials would not compare "
+        "(stored | here):\n"
+        + "\n".join(f"  {line}" for line in lines)
+        + f"\nEither {', or '.join(remedies)}. Only the number of trials, the timeout and the workers may change."
+    )
 
 
-def _differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
-    for key in dict.fromkeys([*stored, *asked]):
-        if key not in asked:
-            yield f"{key}: stored {_words(stored[key])}, now absent"
-        elif key not in stored:
-            yield f"{key}: not stored, now {_words(asked[key])}"
-        elif stored[key] != asked[key]:
-            yield f"{key}: stored {_words(stored[key])}, now {_words(asked[key])}"
+def differences(stored: Definition, asked: Definition) -> Iterator[str]:
+    """What differs between the fingerprints of two definitions, but for versions: `key: stored | here`."""
+    old, new = stored.fingerprint(), asked.fingerprint()
+    for key in dict.fromkeys([*old, *new]):
+        is_noted = key in old or (key not in IDENTITY and not key.startswith("training: "))
+        if is_noted and (key not in old or key not in new or old[key] != new[key]):
+            yield f"{key}: {_side(old, key)} | {_side(new, key)}"
+
+
+def _other_versions(stored: Definition, asked: Definition) -> Iterator[tuple[str, str, str]]:
+    """Each library whose version differs in a part that decides the numbers, and both versions."""
+    ours = asked.versions()
+    for library, theirs in stored.versions().items():
+        parts = DECIDING.get(library, 2)
+        if library in ours and theirs.split(".")[:parts] != ours[library].split(".")[:parts]:
+            yield library, theirs, ours[library]
+
+
+def _side(fingerprint: Mapping[str, Any], key: str) -> str:
+    return _words(fingerprint[key]) if key in fingerprint else "absent"
 
 
 def _words(content: Any) -> str:

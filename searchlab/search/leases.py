@@ -17,6 +17,7 @@ import os
 import socket
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -70,6 +71,12 @@ class Owner:
         """In one word, for the table and for people."""
         return f"{self.machine}/{self.process}@{self.started}"
 
+    @property
+    def kernel(self) -> str | None:
+        """What runs its machine, the same in all of its containers; None where that is not known."""
+        parts = self.machine.split(":")
+        return parts[1] if len(parts) > 2 else None
+
     def is_dead_here(self) -> bool:
         """Whether it was a process of this machine and is none any more; False when that cannot be known."""
         if self.machine != _machine():
@@ -91,10 +98,10 @@ def make_table(engine: sqlalchemy.Engine) -> None:
         LEASES.create(engine, checkfirst=True)
 
 
-def lock(connection: sqlalchemy.Connection, study_id: int) -> None:
-    """Be alone with the study's trials until the transaction ends."""
+def lock(connection: sqlalchemy.Connection, study_id: int) -> bool:
+    """Be alone with the study's trials until the transaction ends; False where there is no such study any more."""
     own = sqlalchemy.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id)
-    connection.execute(own.with_for_update())
+    return connection.scalar(own.with_for_update()) is not None
 
 
 def take(connection: sqlalchemy.Connection, trial_ids: Collection[int], owner: str, seconds: float) -> None:
@@ -117,8 +124,17 @@ def release(connection: sqlalchemy.Connection, trial_ids: Iterable[int]) -> None
     connection.execute(LEASES.delete().where(LEASES.c.trial_id.in_(tuple(trial_ids))))
 
 
-def lost(connection: sqlalchemy.Connection, study_id: int) -> set[int]:
-    """The running trials that nobody works on: their leases have ended, or their owners died here, or none was made."""
+def held(connection: sqlalchemy.Connection, study_id: int, owner: str) -> set[int]:
+    """The study's trials that are leased to `owner`, whether the leases have ended or not."""
+    own = sqlalchemy.select(LEASES.c.trial_id).join(TRIALS, TRIALS.c.trial_id == LEASES.c.trial_id)
+    return set(connection.scalars(own.where(TRIALS.c.study_id == study_id, LEASES.c.owner == owner)))
+
+
+def lost(connection: sqlalchemy.Connection, study_id: int, *, by_time: bool = True) -> set[int]:
+    """The running trials that nobody works on: their owners died here, or no lease was made, or theirs have ended.
+
+    Without `by_time` those whose leases have ended are not among them.
+    """
     joined = TRIALS.outerjoin(LEASES, LEASES.c.trial_id == TRIALS.c.trial_id)
     rows = connection.execute(
         sqlalchemy.select(TRIALS.c.trial_id, LEASES.c.owner, LEASES.c.expires)
@@ -128,7 +144,8 @@ def lost(connection: sqlalchemy.Connection, study_id: int) -> set[int]:
     now = _now(connection)
     owners = {row.owner: Owner.of(row.owner) for row in rows if row.owner is not None}
     dead = {name for name, owner in owners.items() if owner is not None and owner.is_dead_here()}
-    return {row.trial_id for row in rows if row.owner is None or row.expires < now or row.owner in dead}
+    ended = {row.trial_id for row in rows if by_time and row.owner is not None and row.expires < now}
+    return ended | {row.trial_id for row in rows if row.owner is None or row.owner in dead}
 
 
 def _now(connection: sqlalchemy.Connection) -> float:
@@ -136,7 +153,24 @@ def _now(connection: sqlalchemy.Connection) -> float:
     return float(connection.scalar(sqlalchemy.text(f"SELECT {NOW[connection.dialect.name]}")))
 
 
+def elsewhere(connection: sqlalchemy.Connection, owner: str) -> str | None:
+    """The name of another machine that has leases which last; None where there is none, or it cannot be told."""
+    here = Owner.of(owner)
+    names = connection.scalars(sqlalchemy.select(LEASES.c.owner).where(LEASES.c.expires > _now(connection)).distinct())
+    for other in map(Owner.of, names):
+        if here is not None and other is not None and None not in (here.kernel, other.kernel):
+            if here.kernel != other.kernel:
+                return other.machine.partition(":")[0]
+    return None
+
+
+@cache
 def _machine() -> str:
-    """This machine, and within it the name space in which process numbers mean something."""
-    space = Path("/proc/self/ns/pid")
-    return f"{socket.gethostname()}:{os.readlink(space)}" if space.exists() else socket.gethostname()
+    """This machine since it was started, and within it the name space in which process numbers mean something.
+
+    Not its name alone: containers of one machine have several, and copies of one machine share theirs.
+    """
+    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    if not boot.exists() or not space.exists():
+        return socket.gethostname()
+    return f"{socket.gethostname()}:{boot.read_text()[:8]}:{os.readlink(space)}"

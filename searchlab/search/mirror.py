@@ -14,17 +14,23 @@ they are made of; and a rung of successive halving looks at the values of all tr
 of 10,000 takes 2 s in place of 9.  The tables are the same, so what reads Optuna's storages reads ours.
 
 What another process writes is seen at the next `refresh`.  For use from one thread.
+
+Whatever fails may be asked again, also where the database has done it and only its answer was lost: what was gathered
+is written once more, with the same outcome, and what was claimed without our hearing of it waits again (`settle`).
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 import json
+import math
+import random
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import optuna
 import sqlalchemy
@@ -34,9 +40,10 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
+from searchlab.errors import StorageLost, StudyConflict
 from searchlab.search import leases
 from searchlab.search.leases import TRIALS
-from searchlab.search.storage import READS
+from searchlab.search.sqlite_file import READS, RECIPE
 
 UPSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """How each database is told to insert a row or to change the one that is there."""
@@ -58,6 +65,15 @@ KEYS: Mapping[sqlalchemy.Table, str] = {
 }
 """What tells the rows of one trial apart."""
 
+COLLISIONS = ("40001", "40P01")
+"""What PostgreSQL says when it ended one of two transactions that stood in each other's way: to be begun again."""
+
+TRIES = 5
+"""So often a transaction is begun that collides with others."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
 FINISHED = tuple(state for state in TrialState if state.is_finished())
 Row = dict[str, Any]
 
@@ -69,6 +85,12 @@ def mirrored(study: optuna.Study) -> optuna.Study:
         mirror = Mirror(storage._backend, study._study_id)
         return optuna.load_study(study_name=study.study_name, storage=mirror)
     return study
+
+
+def disconnect(storage: optuna.storages.BaseStorage) -> None:
+    """Leave the connections of a storage, which a server may have few of."""
+    if isinstance(storage, Mirror | _CachedStorage):
+        storage._backend.engine.dispose()
 
 
 def together(study: optuna.Study, *, patient: bool = False) -> AbstractContextManager[None]:
@@ -113,6 +135,15 @@ def reap(study: optuna.Study, attempts: int) -> tuple[tuple[int, ...], tuple[int
     return study._storage.reap(attempts) if isinstance(study._storage, Mirror) else ((), ())
 
 
+def settle(study: optuna.Study, known: Collection[int]) -> None:
+    """Have wait again what this process has claimed but for the trials with the `known` numbers.
+
+    Those are trials whose claim was answered to nobody: the database did it, and the answer was lost.
+    """
+    if isinstance(study._storage, Mirror):
+        study._storage.settle(known)
+
+
 @contextmanager
 def within(study: optuna.Study, budget: int | None) -> Iterator[None]:
     """While inside, a trial beyond `budget` is refused.
@@ -134,12 +165,29 @@ def within(study: optuna.Study, budget: int | None) -> Iterator[None]:
 def claim(study: optuna.Study, trial_ids: Iterable[int]) -> tuple[int, ...]:
     """Set waiting trials running; those that no other process was quicker with."""
     if isinstance(study._storage, Mirror):
-        return study._storage.claim(trial_ids)
+        return study._storage.claim(tuple(trial_ids))
     return tuple(i for i in trial_ids if study._storage.set_trial_state_values(i, TrialState.RUNNING))
 
 
 class BudgetSpent(Exception):
     """Other processes have asked for the last trials of the study."""
+
+
+def _again(ask: Callable[Concatenate[Mirror, P], T]) -> Callable[Concatenate[Mirror, P], T]:
+    """Begin a transaction again that has collided with another."""
+
+    @functools.wraps(ask)
+    def asking(mirror: Mirror, /, *arguments: P.args, **named: P.kwargs) -> T:
+        for attempt in range(1, TRIES):
+            try:
+                return ask(mirror, *arguments, **named)
+            except StorageInternalError as failure:
+                if getattr(getattr(failure.__cause__, "orig", None), "sqlstate", None) not in COLLISIONS:
+                    raise
+                time.sleep(0.02 * 2**attempt * random.random())
+        return ask(mirror, *arguments, **named)
+
+    return asking
 
 
 class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
@@ -163,6 +211,8 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         self._upserts = {table: _upserted(UPSERTS[backend.engine.dialect.name], table) for table in KEYS}
         self._is_loaded = False
         self._lease: tuple[str, float] | None = None
+        self._failed = -math.inf
+        """When the database was last out of reach, by the monotonic clock."""
         self.budget: int | None = None
         """No trial that runs at once gets this number or a higher one."""
 
@@ -222,6 +272,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         if trial_ids:
             self._fetch(TRIALS.c.trial_id.in_(trial_ids))
 
+    @_again
     def _fetch(self, which: sqlalchemy.ColumnElement[bool]) -> None:
         """Read those trials of the study; far quicker than Optuna's way, which makes an object of each row."""
         chosen = sqlalchemy.and_(TRIALS.c.study_id == self._study_id, which)
@@ -293,6 +344,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         (trial_id,) = self.create([template_trial or blank])
         return trial_id
 
+    @_again
     def create(self, templates: Sequence[FrozenTrial], *, first: int | None = None) -> tuple[int, ...]:
         """One transaction for all of them; they get the next numbers, in their order.
 
@@ -300,7 +352,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         """
         self._load()
         with self._begun() as connection:
-            leases.lock(connection, self._study_id)  # two processes must not give one number twice
+            self._lock(connection)  # two processes must not give one number twice
             of_study = TRIALS.c.study_id == self._study_id
             latest = sqlalchemy.select(TRIALS.c.number).where(of_study).order_by(TRIALS.c.trial_id.desc()).limit(1)
             last = connection.scalar(latest)
@@ -335,13 +387,14 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             self._put(trial)
         return trial_ids
 
-    def claim(self, trial_ids: Iterable[int]) -> tuple[int, ...]:
+    @_again
+    def claim(self, trial_ids: Sequence[int]) -> tuple[int, ...]:
         """Set waiting trials running; those that no other process was quicker with."""
         self._flush()
         wanted, now = tuple(trial_ids), datetime.now()
         change = {"state": TrialState.RUNNING, "datetime_start": _utc(now)}
         with self._begun() as connection:
-            leases.lock(connection, self._study_id)
+            self._lock(connection)
             claimed = tuple(
                 trial_id
                 for trial_id in wanted
@@ -352,6 +405,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
                 ).rowcount
             )
             self._take(connection, claimed)
+        self._mine -= set(wanted) - set(claimed)
         self._read((set(wanted) - set(claimed)) | (set(claimed) - self._mine))
         for trial_id in claimed:
             trial = self._changed(trial_id)
@@ -361,11 +415,24 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         return claimed
 
     def lease(self, owner: str, seconds: float) -> None:
-        """Lease to `owner` what is claimed from now on."""
+        """Lease to `owner` what is claimed from now on.
+
+        Raises:
+            StudyConflict: The storage is a file that another machine works on.
+        """
         with self._answering():
             leases.make_table(self._backend.engine)
+        if self._backend.engine.dialect.name == "sqlite":
+            with self._begun(reads=True) as connection:
+                other = leases.elsewhere(connection, owner)
+            if other is not None:
+                raise StudyConflict(
+                    f"the machine {other!r} works on this SQLite file too, and SQLite serves one machine. {RECIPE}. "
+                    f"If that machine has stopped: wait for {leases.SECONDS:g} s"
+                )
         self._lease = (owner, seconds)
 
+    @_again
     def renew(self) -> tuple[int, ...]:
         """Let the leases of what this process runs last on; the numbers of trials that were taken from it."""
         running = {i for i in self._mine if self.get_trial(i).state is TrialState.RUNNING}
@@ -378,16 +445,22 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         self._read(taken)
         return tuple(sorted(self._numbers[i] for i in taken))
 
+    @_again
     def reap(self, attempts: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Have running trials that nobody works on wait for another attempt; see the function of this name."""
+        """Have running trials that nobody works on wait for another attempt; see the function of this name.
+
+        For as long as a lease lasts after the database was out of reach, leases that have ended say nothing: nobody
+        could renew them.
+        """
         self._flush()
         self._load()
         if self._lease is None:
             with self._answering():
                 leases.make_table(self._backend.engine)
         with self._begun() as connection:
-            leases.lock(connection, self._study_id)
-            lost = leases.lost(connection, self._study_id) - (self._mine if self._lease else set())
+            self._lock(connection)
+            calm = time.monotonic() - self._failed > (self._lease[1] if self._lease else leases.SECONDS)
+            lost = leases.lost(connection, self._study_id, by_time=calm) - (self._mine if self._lease else set())
             told = sqlalchemy.and_(USER_ATTRS.c.trial_id.in_(lost), USER_ATTRS.c.key.in_(("attempt", "losses")))
             found = connection.execute(sqlalchemy.select(USER_ATTRS).where(told)).all()
             counts = {(row.trial_id, row.key): int(json.loads(row.value_json)) for row in found}
@@ -408,6 +481,28 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         waiting, over = (tuple(sorted(self._numbers[i] for i in some)) for some in (lost - spent, spent))
         return waiting, over
 
+    @_again
+    def settle(self, known: Collection[int]) -> None:
+        """Have wait again what this process has claimed but for the `known`; see the function of this name."""
+        self._flush()
+        self._load()
+        with self._begun() as connection:
+            self._lock(connection)  # what this process has asked for before is done by now, or never
+            held = self._mine if self._lease is None else leases.held(connection, self._study_id, self._lease[0])
+            ghosts = held - {self._trials[number]._trial_id for number in known if number in self._trials}
+            found = TRIALS.update().where(TRIALS.c.trial_id.in_(ghosts), TRIALS.c.state == TrialState.RUNNING)
+            connection.execute(found.values(state=TrialState.WAITING))
+            leases.release(connection, ghosts)
+        self._mine -= ghosts
+        self.refresh()
+
+    def _lock(self, connection: sqlalchemy.Connection) -> None:
+        if not leases.lock(connection, self._study_id):
+            raise StorageLost(
+                "the study was deleted from the storage while it was in use. What its trials came to is kept in "
+                "results.jsonl in the study's folder"
+            )
+
     def _take(self, connection: sqlalchemy.Connection, trial_ids: Sequence[int] | set[int]) -> None:
         if self._lease is not None:
             leases.take(connection, trial_ids, *self._lease)
@@ -423,6 +518,8 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             self._write(VALUES, trial_id, objective, _value_row(value))
         if values is not None:
             trial.values = list(values)
+        if state is TrialState.WAITING:
+            self._mine.discard(trial_id)
         self._states[trial_id] = {"state": state}
         if state.is_finished():
             trial.datetime_complete = now
@@ -496,11 +593,12 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         states, self._states = self._states, {}
         try:
             self._write_down(rows, states)
-        except StorageInternalError:  # out of reach: to be written at the next attempt
+        except (StorageInternalError, StorageLost):  # out of reach: to be written at the next attempt
             self._rows = {table: rows.get(table, {}) | self._rows.get(table, {}) for table in {*rows, *self._rows}}
             self._states = {i: states.get(i, {}) | self._states.get(i, {}) for i in {*states, *self._states}}
             raise
 
+    @_again
     def _write_down(
         self, rows: Mapping[sqlalchemy.Table, Mapping[tuple[int, Any], Row]], states: Mapping[int, Row]
     ) -> None:
@@ -512,21 +610,29 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             ended_before = sqlalchemy.select(TRIALS.c.trial_id).where(
                 TRIALS.c.trial_id.in_(touched), TRIALS.c.state.in_(FINISHED)
             )
-            ended = set(connection.scalars(ended_before.with_for_update()))
+            ended = set(connection.scalars(ended_before.order_by(TRIALS.c.trial_id).with_for_update()))
+            left = ended | self._given_before(connection, states)
             for table, content in rows.items():
-                kept = [row for (trial_id, _), row in content.items() if trial_id not in ended]
+                kept = [row for (trial_id, _), row in content.items() if trial_id not in left]
                 if kept:
                     connection.execute(self._upserts[table], kept)
             for trial_id, change in states.items():
-                if trial_id not in ended:
+                if trial_id not in left:
                     connection.execute(TRIALS.update().where(TRIALS.c.trial_id == trial_id).values(change))
             if states and self._lease is not None:
-                leases.release(connection, states)
+                leases.release(connection, set(states) - left)
         if ended:
             self._mine -= ended
             self._read(ended)
             numbers = ", ".join(str(self._numbers[trial_id]) for trial_id in sorted(ended))
             raise UpdateFinishedTrialError(f"ended by another process before: trial {numbers}")
+
+    def _given_before(self, connection: sqlalchemy.Connection, states: Mapping[int, Row]) -> set[int]:
+        """Those of the trials that shall wait again which do so already, or which another one holds by now."""
+        given = {i for i, change in states.items() if change["state"] is TrialState.WAITING}
+        if not given or self._lease is None:
+            return set()
+        return given - leases.held(connection, self._study_id, self._lease[0])
 
     @contextmanager
     def _begun(self, *, reads: bool = False) -> Iterator[sqlalchemy.Connection]:
@@ -539,6 +645,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         try:
             yield
         except sqlalchemy.exc.SQLAlchemyError as failure:
+            self._failed = time.monotonic()
             raise StorageInternalError(str(failure)) from failure
 
     # Of the study itself: Optuna's way -------------------------------------------------------------------------------

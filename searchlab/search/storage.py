@@ -1,9 +1,6 @@
 """Where studies live: an Optuna storage in SQLite (one machine) or PostgreSQL (a team).
 
-SQLite is opened in write-ahead mode, and each transaction takes the write lock when it begins: with SQLite's own
-deferred transactions two processes can both read "waiting" and both claim the same trial.  Only what says that it will
-not write (`READS`) does without the lock.  Journal files are refused:
-a writer that is killed in the middle of a line destroys the whole file.
+Journal files are refused: a writer that is killed in the middle of a line destroys the whole file.
 """
 
 from __future__ import annotations
@@ -15,38 +12,48 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import optuna
 import sqlalchemy
 from sqlalchemy.engine import URL
 
-from searchlab.errors import SearchlabError, ServiceError, SpecError
+from searchlab.errors import SearchlabError, ServiceError, SpecError, StorageLost
+from searchlab.search import postgres_client, sqlite_file
 
 log = logging.getLogger(__name__)
 
-READS = "searchlab_reads"
-"""Execution option of a connection that only reads: it sees one moment of the file and keeps nobody from writing."""
-
-BUSY_TIMEOUT = 60.0
-"""Seconds that a connection waits for another process's transaction."""
-
 ATTEMPTS = 8
 """So often the tables are made or looked for; several processes may be the first at once."""
+
+OPENING = 10.0
+"""Seconds after which it is not tried again."""
+
+LOST = ("not a database", "malformed", "no such table")
+"""Words of SQLite for a file that is damaged."""
+
+FINAL = (
+    *LOST,
+    "unable to open",
+    "readonly",
+    "authentication failed",
+    "does not exist",
+    "resolve host",
+    "timeout expired",
+)
+"""Words of errors that do not mend themselves within seconds."""
 
 
 def open_storage(url: str) -> optuna.storages.BaseStorage:
     """The storage at `url`, made when it is new; safe to call from several processes at once.
 
     Raises:
-        SpecError: No storage of that kind is supported.
+        SpecError: No storage of that kind is supported, or it is a file on a network file system.
         ServiceError: It cannot be reached or read; the password is masked.
     """
     place = parse(url)
     _hush()
-    if place.database and is_sqlite(place):
-        Path(place.database).parent.mkdir(parents=True, exist_ok=True)
     error: Exception | None = None
+    begun = time.monotonic()
     for attempt in range(ATTEMPTS):
         try:
             return optuna.storages.get_storage(_connect(place))
@@ -57,16 +64,15 @@ def open_storage(url: str) -> optuna.storages.BaseStorage:
             ) from missing
         except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as failure:
             error = failure
-            if _is_hopeless(failure):
+            if _says(failure, FINAL) or time.monotonic() - begun > OPENING:
                 break
             time.sleep(0.05 * 2**attempt * (0.5 + random.random() / 2))  # another process may be making the tables
         except RuntimeError as mismatch:
             if type(mismatch) is not RuntimeError:
                 raise
-            # Made by an older or a newer Optuna.
-            raise ServiceError(f"the storage {shown(place)} cannot be used: {mismatch}") from mismatch
-    reason = str(getattr(error, "orig", None) or error.__cause__ or error).strip() if error else ""
-    raise ServiceError(f"the storage {shown(place)} cannot be opened: {reason}") from error
+            raise ServiceError(_of_another_optuna(place, str(mismatch))) from mismatch
+    assert error is not None
+    raise _failed(place, error, "cannot be opened") from error
 
 
 def parse(url: str) -> URL:
@@ -118,34 +124,56 @@ def no_experimental_warnings() -> Iterator[None]:
 
 def _connect(place: URL) -> optuna.storages.RDBStorage:
     url = place.render_as_string(hide_password=False)  # quotes braces, which Optuna would fill by str.format
-    timeout = {"timeout": BUSY_TIMEOUT} if is_sqlite(place) else {"connect_timeout": 10}
-    storage = optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True, "connect_args": timeout})
-    if is_sqlite(place):
-        # Only now: while it looks at its tables, Optuna holds one transaction and begins another.
-        storage.engine.dispose()
-        sqlalchemy.event.listen(storage.engine, "connect", _connected)
-        sqlalchemy.event.listen(storage.engine, "begin", _begins)
+    file = sqlite_file.File(Path(place.database or "")) if is_sqlite(place) else None
+    connect = file.create() if file is not None else postgres_client.connecting(place)
+    pool = sqlalchemy.QueuePool(connect, pool_size=1, max_overflow=4, pre_ping=True)  # one is kept, a server has few
+    if file is None:
+        sqlalchemy.event.listen(pool, "connect", postgres_client.connected)
+    try:
+        storage = optuna.storages.RDBStorage(url, engine_kwargs={"pool": pool})
+        if file is not None:
+            file.watch(storage.engine)
+    except BaseException:
+        pool.dispose()
+        raise
     return storage
 
 
-def _connected(connection: Any, record: object) -> None:
-    connection.isolation_level = None  # sqlite3 shall begin nothing by itself
-    connection.execute("PRAGMA journal_mode = WAL")
-    # A power cut may cost the last seconds, whose trials are then trained again, but never the file; with FULL each of
-    # the twenty transactions of a trial would wait for the disk.
-    connection.execute("PRAGMA synchronous = NORMAL")
+def _says(failure: BaseException, words: tuple[str, ...]) -> bool:
+    text = f"{failure} {failure.__cause__}".lower()
+    return any(word in text for word in words)
 
 
-def _begins(connection: sqlalchemy.Connection) -> None:
-    only_reads = connection.get_execution_options().get(READS)
-    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+def _failed(place: URL, failure: Exception, what: str) -> SearchlabError:
+    """The error for people: what failed, why, and what may be done about it."""
+    cause: BaseException = failure.__cause__ or failure
+    reason = " ".join(str(getattr(cause, "orig", None) or cause).split())
+    words = f"the storage {shown(place)} {what}: {reason}"
+    if not is_sqlite(place):
+        many = "; raise max_connections of the server, or start fewer workers" if "too many clients" in reason else ""
+        return ServiceError(words + many)
+    if _says(failure, LOST):
+        return StorageLost(
+            f"{words}. The file is damaged, and nothing was changed in it: put a copy of it back. What the trials came "
+            "to is kept in results.jsonl in the study's folder"
+        )
+    if "locked" in reason:
+        held = sqlite_file.holders(Path(place.database or ""))
+        by = f" by process {', '.join(map(str, held))}" if held else " by another process"
+        return ServiceError(f"{words}{by}, for more than {sqlite_file.BUSY_TIMEOUT:g} s")
+    return ServiceError(words)
 
 
-def _is_hopeless(failure: Exception) -> bool:
-    """Whether trying again cannot help: not a database, no permission, wrong password."""
-    words = f"{failure} {failure.__cause__}".lower()
-    hints = ("not a database", "unable to open", "readonly", "authentication failed", "does not exist", "malformed")
-    return any(hint in words for hint in hints)
+def _of_another_optuna(place: URL, mismatch: str) -> str:
+    """The words for tables that this Optuna does not know; `mismatch` are its own."""
+    words = f"the storage {shown(place)} cannot be used: its tables were made by another Optuna"
+    if "upgrade" not in mismatch:
+        return f"{words}, which is newer than {optuna.__version__} here: pip install -U searchlab optuna"
+    copy = "cp" if is_sqlite(place) else "pg_dump"
+    return (
+        f"{words}, which is older than {optuna.__version__} here. Stop what works on it, keep a copy ({copy}), then: "
+        f"optuna storage upgrade --storage '{shown(place)}'"
+    )
 
 
 def _masked(url: str) -> str:
@@ -170,5 +198,4 @@ def _hush() -> None:
 
 def unreachable(url: str, failure: Exception) -> SearchlabError:
     """The error for a storage that stopped answering in the middle of its work."""
-    reason = str(getattr(failure.__cause__, "orig", None) or failure.__cause__ or failure).strip()
-    return ServiceError(f"the storage {shown(parse(url))} does not answer: {reason}")
+    return _failed(parse(url), failure, "does not answer")

@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -22,9 +22,9 @@ from optuna.distributions import _get_single_value
 from optuna.trial import FrozenTrial, TrialState
 
 from searchlab import seeds
-from searchlab.errors import StudyConflict, UnknownName
+from searchlab.errors import ServiceError, StudyConflict, UnknownName
 from searchlab.records import Cohort, Objective, State, Trial, TrialRecord, TrialResult
-from searchlab.search import PRUNERS, SAMPLERS, cohorts, draws, encoding, leases, mirror
+from searchlab.search import PRUNERS, SAMPLERS, cohorts, draws, encoding, history, leases, mirror
 from searchlab.search.cohorts import Shape
 from searchlab.search.definition import Definition, check_same
 from searchlab.search.domains import distribution, distributions, heard, suggest, told
@@ -69,7 +69,14 @@ class Study:
         self._survived: dict[int, int] = {}
         self._shapes: dict[int, Shape] = {}
         self._held: Mapping[str, Value] = {}
+        self._given_up: set[int] = set()
+        self._is_in_doubt = False
+        """Whether trials may have been claimed without our hearing of it."""
         self._make_sampler = _sampler_maker(definition)
+        origin = definition.facts.get("forked_from", {}).get("study")
+        points = study.user_attrs.get("history", ()) if origin is not None else ()
+        self._past = history.past(points, definition.space, study=str(origin))
+        self._drawn_before = max((point["trial"] + 1 for point in points), default=0)
         self._cohorts = getattr(SAMPLERS.get(definition.sampler.name), "cohorts", "none")  # a sampler of others
         study.sampler = draws.ByNumber(self._sampler_of)
         pruner = PRUNERS.get(self.pruner.name)
@@ -91,31 +98,46 @@ class Study:
         seed: int,
         facts: Mapping[str, Any],
         first_guesses: Sequence[Params] = (),
+        fork_of: str | None = None,
     ) -> Study:
         """The study `name`, made when it is new, opened when it is there and the same: that is how a study resumes.
 
         `facts` are JSON values; those named in `definition.IDENTITY` are part of what must be the same.  A study that
-        is there keeps its own facts and first guesses.
+        is there keeps its own facts and first guesses.  With `fork_of`, samplers that learn are told the trials of that
+        study beforehand, as far as they fit.
 
         Raises:
-            StudyConflict: `name` is stored with another space, objective, …; the message lists the differences.
+            StudyConflict: `name` is stored with another space, objective, …; the message lists the differences.  Or it
+                is no fork of `fork_of`, or the trials of that do not compare with its own.
+            UnknownName: There is no study `fork_of`.
             SpecError: The sampler cannot search this space.
             MissingExtra: The sampler's library is not installed.
             ServiceError: The storage cannot be reached.
         """
         asked = Definition(space, objective, sampler, pruner, epochs, seed, dict(facts), tuple(first_guesses))
         _sampler_maker(asked)(1)  # refuse before anything is stored
-        storage = open_storage(url)
-        with _answering(url), no_experimental_warnings():
+        points: Sequence[Mapping[str, Any]] = ()
+        if fork_of is not None and name not in cls.names(url):
+            with closing(cls.open(url, fork_of)) as old:
+                found = history.gather(fork_of, old.definition, old.records(), asked)
+            asked, points = replace(asked, facts={**asked.facts, "forked_from": found.fact}), found.points
+        with _opened(url) as storage, no_experimental_warnings():
             try:
                 study = optuna.create_study(study_name=name, storage=storage, direction=objective.direction)
+                if points:
+                    study.set_user_attr("history", points)
                 study.set_user_attr("definition", asked.to_json())
                 return cls(url, name, study, asked)
             except optuna.exceptions.DuplicatedStudyError:
                 study = optuna.load_study(study_name=name, storage=storage)
-        stored = _stored_definition(study, name)
-        check_same(name, stored, asked)
-        return cls(url, name, study, stored)
+            stored = _stored_definition(study, name)
+            origin = stored.facts.get("forked_from", {}).get("study")
+            if fork_of not in (None, origin):
+                raise StudyConflict(
+                    f"a study named {name!r} is stored, and it is no fork of {fork_of!r}; give the fork another name"
+                )
+            check_same(name, stored, asked)
+            return cls(url, name, study, stored)
 
     @classmethod
     def open(cls, url: str, name: str) -> Study:
@@ -126,12 +148,14 @@ class Study:
             StudyConflict: It was not made by searchlab, or by a later version.
             ServiceError: The storage cannot be reached.
         """
-        known = cls.names(url)
-        if name not in known:
-            raise UnknownName.among(known, kind="stored study", name=name)
-        storage = open_storage(url)
-        with _answering(url), no_experimental_warnings():
-            study = optuna.load_study(study_name=name, storage=storage)
+        if not exists(url):
+            raise UnknownName.among((), kind="stored study", name=name)
+        with _opened(url) as storage, no_experimental_warnings():
+            try:
+                study = optuna.load_study(study_name=name, storage=storage)
+            except KeyError:
+                known = [one.study_name for one in storage.get_all_studies()]
+                raise UnknownName.among(known, kind="stored study", name=name) from None
             return cls(url, name, study, _stored_definition(study, name))
 
     @classmethod
@@ -139,9 +163,14 @@ class Study:
         """The studies of the storage in the order of their creation; none where there is no storage yet."""
         if not exists(url):
             return ()
-        storage = open_storage(url)
-        with _answering(url):
-            return tuple(study.study_name for study in storage.get_all_studies())
+        with _opened(url) as storage:
+            names = tuple(study.study_name for study in storage.get_all_studies())
+        mirror.disconnect(storage)
+        return names
+
+    def close(self) -> None:
+        """Leave the storage's connections; the study can be asked all the same, and connects again."""
+        mirror.disconnect(self._storage)
 
     @property
     def space(self) -> Space:
@@ -176,16 +205,22 @@ class Study:
     @property
     def facts(self) -> Mapping[str, Any]:
         """What was known when the study was made, and what was added by `remember`."""
-        return {**self.definition.facts, **self._study.user_attrs.get("remembered", {})}
+        with _answering(self.url):
+            return {**self.definition.facts, **self._study.user_attrs.get("remembered", {})}
 
     def remember(self, **facts: Any) -> None:
         """Add facts (JSON values) that were not known when the study was made, or replace earlier ones."""
-        self._study.set_user_attr("remembered", {**self._study.user_attrs.get("remembered", {}), **facts})
+        with _answering(self.url):
+            self._study.set_user_attr("remembered", {**self._study.user_attrs.get("remembered", {}), **facts})
 
     # One trial ---------------------------------------------------------------------------------------------------
 
     def work_as(self, owner: str, *, seconds: float = leases.SECONDS) -> None:
-        """Be the supervisor `owner`: what is claimed from now on is leased to it, for `seconds` at a time."""
+        """Be the supervisor `owner`: what is claimed from now on is leased to it, for `seconds` at a time.
+
+        Raises:
+            StudyConflict: The storage is a SQLite file, and another machine works on it.
+        """
         with _answering(self.url):
             mirror.lease(self._study, owner, seconds)
 
@@ -238,8 +273,9 @@ class Study:
         with self._one_transaction():
             for number in trial_numbers:
                 frozen = self._storage.get_trial(self._live_trial(number)._trial_id)
-                self._storage.set_trial_user_attr(frozen._trial_id, "alone", True)
-                self._wait_again(frozen)
+                if frozen.state == TrialState.RUNNING:  # or it was asked for before
+                    self._storage.set_trial_user_attr(frozen._trial_id, "alone", True)
+                    self._wait_again(frozen)
 
     def retry(self, trial_number: int, attempts: int = MAX_ATTEMPTS) -> bool:
         """Have a running trial whose child died wait for another attempt, alone; False, and nothing, after so many.
@@ -370,9 +406,11 @@ class Study:
             waiting, over = mirror.reap(self._study, MAX_ATTEMPTS)
         for number in (*waiting, *over):
             self._live.pop(number, None)
-        for number in over:
+        self._given_up.update(over)
+        for number in sorted(self._given_up):
             reason = f"lost in {MAX_ATTEMPTS} attempts: each time its supervisor died"
             self.tell(TrialResult(number, "failed", None, reason=reason))
+            self._given_up.discard(number)
         return waiting
 
     def give_back(self, trial_numbers: Iterable[int]) -> None:
@@ -413,8 +451,15 @@ class Study:
     def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
         guesses = [guess.values for guess in self.definition.first_guesses]
         make = self._make_sampler
+        if self._past and self._cohorts != "any order":  # or it would draw once more what it drew for the old study
+            make = self._make_later
         sampler = draws.sampler_of(number, space=self.space, first_guesses=guesses, make=make)
+        if self._past:
+            sampler = history.Informed(sampler, self._past)
         return draws.Held(sampler, self.space, self._held) if self._held else sampler
+
+    def _make_later(self, index: int) -> optuna.samplers.BaseSampler:
+        return self._make_sampler(index + self._drawn_before)
 
     def _cohort_size(self, most: int) -> int:
         """How many new trials of one shape may be drawn now; a first guess has a shape of its own."""
@@ -523,10 +568,21 @@ class Study:
 
     @contextmanager
     def _asking(self, budget: int | None) -> Iterator[None]:
-        """While inside, trials are claimed, none beyond `budget`."""
-        with self._one_transaction(), no_experimental_warnings(), mirror.within(self._study, budget):
-            mirror.refresh(self._study)
-            yield
+        """While inside, trials are claimed, none beyond `budget`.
+
+        When that fails, nobody is given a trial, and what was claimed all the same waits again before the next claim.
+        """
+        before = dict(self._live)
+        try:
+            with self._one_transaction(), no_experimental_warnings(), mirror.within(self._study, budget):
+                if self._is_in_doubt:
+                    mirror.settle(self._study, before)
+                    self._is_in_doubt = False
+                mirror.refresh(self._study)
+                yield
+        except ServiceError:
+            self._live, self._is_in_doubt = before, True
+            raise
 
     @contextmanager
     def _one_transaction(self, *, patient: bool = False) -> Iterator[None]:
@@ -591,6 +647,18 @@ def _stored_definition(study: optuna.Study, name: str) -> Definition:
             return Definition.from_json(content)
         time.sleep(0.1)
     raise StudyConflict(f"the study {name!r} of this storage was not made by searchlab; give yours another name")
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[optuna.storages.BaseStorage]:
+    """The storage at `url`; its connections are left when what is done with it fails."""
+    storage = open_storage(url)
+    try:
+        with _answering(url):
+            yield storage
+    except BaseException:
+        mirror.disconnect(storage)
+        raise
 
 
 @contextmanager

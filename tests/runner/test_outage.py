@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import logging
+import os
 import sys
 import threading
 import time
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from searchlab.errors import ServiceError
+from searchlab.errors import ServiceError, StorageLost
 from searchlab.executors import Death, Message
 from searchlab.records import Objective, Trial, TrialResult
 from searchlab.runner import supervisor as loop
@@ -34,7 +36,6 @@ BUDGET = 24
 @pytest.fixture
 def server() -> Iterator[postgres.Server]:
     """A server of this test's own, which it may stop."""
-    postgres.server()  # or the test is skipped
     own = postgres.another()
     yield own
     own.close()
@@ -124,6 +125,35 @@ def test_a_result_is_on_the_disk_before_the_storage_has_it_and_is_told_later(
     (record,) = again.records()
     assert (record.state, record.value) == ("complete", 0.5)
     assert Spool(tmp_path).tell(again) == 0
+
+
+def test_a_storage_that_is_gone_ends_the_run_and_its_results_stay(tmp_path: Path) -> None:  # B9
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+
+    def gone(trial: Trial, slot: int) -> list[Message | Death]:
+        if trial.number == 3:
+            for part in tmp_path.glob("studies.db*"):
+                part.unlink()
+        return list(good(trial, slot))
+
+    supervisor = supervised(study_at(url, "none"), tmp_path)
+    supervisor.pool = ScriptedPool(gone)
+    with pytest.raises(StorageLost, match=r"results\.jsonl"):
+        supervisor.run()
+    kept = [result.trial for result in Spool(tmp_path).results()]
+    assert kept[:3] == [0, 1, 2] and not (tmp_path / "studies.db").exists()
+
+
+def test_a_result_that_cannot_be_written_down_is_told_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:  # D2
+    def full(handle: int, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        Spool(tmp_path).put(TrialResult(0, "complete", 0.5))
+    assert "No space left" in caplog.text
 
 
 def test_a_spoiled_line_costs_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
+import sqlalchemy
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from optuna.exceptions import StorageInternalError
 
+from searchlab.errors import ServiceError, StudyConflict
 from searchlab.records import Objective, TrialResult
 from searchlab.search import leases, mirror
 from searchlab.search.leases import Owner
@@ -26,6 +32,9 @@ sys.path.append(str(Path(__file__).parents[1]))
 from postgres import close_connections, url_of
 
 SPACE = Space((Parameter("optimizer", Fixed("sgd")), Parameter("optimizer.sgd.momentum", Float(0.0, 1.0))))
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 WORKER = """
 import sys, time
@@ -81,7 +90,7 @@ def supervisor(url: str, name: str = "elsewhere/1@1.0", seconds: float = 60.0) -
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_a_budget_is_exact_with_several_processes(url: str, sampler: str) -> None:
     open_study(url, sampler)
-    workers = [worker(url, 41) for _ in range(4)]
+    workers = [worker(url, 41) for _ in range(4 if url.startswith("sqlite") else 8)]
     handed = [int(number) for one in workers for number in one.communicate(timeout=120)[0].split()]
     assert all(one.returncode == 0 for one in workers)
     assert sorted(handed) == list(range(41))
@@ -163,6 +172,33 @@ def test_the_last_trial_goes_to_one_of_two(url: str) -> None:
     assert other.remaining(1) == 0 and other.running() == 1
 
 
+def test_leases_say_nothing_right_after_an_outage(tmp_path: Path) -> None:
+    """While the database was away nobody could renew: the first one back must not take what the others work on."""
+    url = url_of("sqlite", tmp_path)
+    silent, back = supervisor(url, seconds=0.0), supervisor(url, "other/2@2.0", seconds=0.3)
+    theirs = silent.ask()
+    time.sleep(0.01)
+    with pytest.raises(StorageInternalError), back._storage._answering():
+        raise sqlalchemy.exc.OperationalError("", {}, Exception("away"))
+    assert back.reap() == ()
+    time.sleep(0.4)
+    assert back.reap() == (theirs.number,)
+
+
+def test_a_file_that_another_machine_works_on_is_refused(tmp_path: Path) -> None:  # B10
+    url = url_of("sqlite", tmp_path)
+    there = Owner("there:12345678:pid:[4026531836]", 1, 1.0)
+    far = supervisor(url, there.name)
+    trial = far.ask()
+    with pytest.raises(StudyConflict, match="'there' works on this SQLite file") as refused:
+        supervisor(url, Owner.here().name)
+    assert "postgresql+psycopg://" in str(refused.value)
+    container = Owner(f"another:{Owner.here().kernel}:pid:[4026532000]", 1, 1.0)
+    far.give_back([trial.number])
+    supervisor(url, container.name).ask()
+    supervisor(url, Owner.here().name)
+
+
 def test_names_of_owners_are_read_again() -> None:
     owner = Owner.here()
     assert Owner.of(owner.name) == owner and not owner.is_dead_here()
@@ -171,8 +207,41 @@ def test_names_of_owners_are_read_again() -> None:
     assert not Owner("elsewhere", owner.process, 0.0).is_dead_here()
 
 
+class Trouble:
+    """Spoils one commit of an engine: it is done and its answer lost, or it is not done."""
+
+    def __init__(self, study: Study) -> None:
+        self._storage = study._storage
+        self._dialect = study._storage._backend.engine.dialect
+        self._commit = self._dialect.do_commit
+        self._left: int | None = None
+        self._is_done = False
+        self._dialect.do_commit = self._do
+
+    def comes(self, commits: int, *, is_done: bool) -> None:
+        """With the commit after so many others."""
+        self._left, self._is_done = commits, is_done
+
+    def sure(self, ask: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """As the supervisor's loop does."""
+        for _ in range(3):
+            try:
+                return ask(*arguments, **named)
+            except ServiceError:
+                self._storage._failed = -math.inf  # or leases would say nothing for a while, by the true clock
+        raise AssertionError("one spoiled commit cannot fail three times")
+
+    def _do(self, connection: Any) -> None:
+        is_it = self._left == 0
+        self._left = None if self._left in (0, None) else self._left - 1
+        if not is_it or self._is_done:
+            self._commit(connection)
+        if is_it:
+            raise sqlite3.OperationalError("away")
+
+
 class Supervisors(RuleBasedStateMachine):
-    """Three supervisors ask, tell, fall silent and come back, in any order."""
+    """Three supervisors ask, tell, fall silent and come back, lose answers of the database, in any order."""
 
     BUDGET = 6
     SECONDS = 10.0
@@ -186,6 +255,7 @@ class Supervisors(RuleBasedStateMachine):
         self.url = f"sqlite:///{Supervisors.folder() / 'studies.db'}"
         open_study(self.url)
         self.studies: dict[str, Study] = {}
+        self.trouble: dict[str, Trouble] = {}
         self.held: dict[str, dict[int, float]] = {}
         """What each supervisor believes to hold, and until when it may."""
         self.ended: dict[int, float] = {}
@@ -194,15 +264,17 @@ class Supervisors(RuleBasedStateMachine):
     def of(self, name: str) -> Study:
         if name not in self.studies:
             self.studies[name] = supervisor(self.url, name, self.SECONDS)
+            self.trouble[name] = Trouble(self.studies[name])
             self.held[name] = {}
         return self.studies[name]
 
     @rule(name=NAMES, most=st.integers(1, 3))
     def ask(self, name: str, most: int) -> None:
         study = self.of(name)
-        left = study.remaining(self.BUDGET)
+        sure = self.trouble[name].sure
+        left = sure(study.remaining, self.BUDGET)
         if left > 0:
-            cohort = study.ask_cohort(most, left=left, is_value=lambda _: True, budget=self.BUDGET)
+            cohort = sure(study.ask_cohort, most, left=left, is_value=lambda _: True, budget=self.BUDGET)
             for trial in cohort.trials:
                 assert trial.number < self.BUDGET and trial.number not in self.ended
                 for other, held in self.held.items():
@@ -215,20 +287,35 @@ class Supervisors(RuleBasedStateMachine):
         name = data.draw(st.sampled_from([name for name, held in self.held.items() if held]))
         number = data.draw(st.sampled_from(sorted(self.held[name])))
         value = float(len(self.ended))
-        self.studies[name].tell(TrialResult(number, "complete", value))
+        self.trouble[name].sure(self.studies[name].tell, TrialResult(number, "complete", value))
         self.ended.setdefault(number, value)
         del self.held[name][number]
 
     @rule(name=NAMES)
     def renew(self, name: str) -> None:
-        self.of(name).renew()
+        study = self.of(name)
+        self.trouble[name].sure(study.renew)
         for number, until in self.held[name].items():
             if until >= self.now:
                 self.held[name][number] = self.now + self.SECONDS
 
     @rule(name=NAMES)
     def reap(self, name: str) -> None:
-        self.of(name).reap()
+        study = self.of(name)
+        self.trouble[name].sure(study.reap)
+
+    @precondition(lambda self: any(self.held.values()))
+    @rule(data=st.data())
+    def give_back(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from([name for name, held in self.held.items() if held]))
+        number = data.draw(st.sampled_from(sorted(self.held[name])))
+        self.trouble[name].sure(self.studies[name].give_back, [number])
+        del self.held[name][number]
+
+    @rule(name=NAMES, commits=st.integers(0, 4), is_done=st.booleans())
+    def lose_an_answer(self, name: str, commits: int, is_done: bool) -> None:
+        self.of(name)
+        self.trouble[name].comes(commits, is_done=is_done)
 
     @rule(name=NAMES)
     def die(self, name: str) -> None:

@@ -17,7 +17,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from searchlab.records import Objective, TrialResult
-from searchlab.search import mirror, storage
+from searchlab.search import mirror, sqlite_file
 from searchlab.search.storage import open_storage
 from searchlab.search.study import Study
 from searchlab.space import Choice, Float, Parameter, Pick, Space
@@ -137,7 +137,7 @@ class TestTwoProcesses:
     ) -> None:
         if not url.startswith("sqlite"):
             pytest.skip("readers and writers of a server never wait for each other")
-        monkeypatch.setattr(storage, "BUSY_TIMEOUT", 0.1)
+        monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT", 0.1)
         one = opened()
         one.ask()
         writer = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)

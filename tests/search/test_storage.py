@@ -109,13 +109,19 @@ def test_a_folder_in_place_of_the_file_is_an_unusable_service(tmp_path: Path) ->
         open_storage(f"sqlite:///{tmp_path}")
 
 
-def test_a_database_of_another_optuna_is_an_unusable_service(tmp_path: Path) -> None:
+def test_a_database_of_another_optuna_is_an_unusable_service(tmp_path: Path) -> None:  # B12
     url = f"sqlite:///{tmp_path}/studies.db"
     open_storage(url)
     with sqlite3.connect(tmp_path / "studies.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'v0.9.0.a'")
-    with pytest.raises(ServiceError, match="cannot be used"):
+    with pytest.raises(ServiceError, match="cannot be used") as refused:
         open_storage(url)
+    assert f"optuna storage upgrade --storage 'sqlite:///{tmp_path}/studies.db'" in str(refused.value)
+    with sqlite3.connect(tmp_path / "studies.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v99.0.0.a'")
+    with pytest.raises(ServiceError, match="newer than") as refused:
+        open_storage(url)
+    assert "pip install -U" in str(refused.value)
 
 
 def test_the_password_is_never_shown() -> None:

@@ -198,16 +198,19 @@ class TestResume:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            ({"objective": Objective("val_loss", "minimize")}, "objective: stored metric"),
-            ({"facts": {**WHAT["facts"], "data_digest": "d2"}}, 'data_digest: stored "d1", now "d2"'),
-            ({"facts": {**WHAT["facts"], "task": "regression"}}, "task: stored"),
-            ({"epochs": 10}, "epochs: stored 9, now 10"),
-            ({"seed": 8}, "seed: stored 7, now 8"),
-            ({"sampler": Pick("tpe", {})}, "sampler: stored"),
-            ({"space": Space(SPACE.parameters[:-1])}, "space: training.batch_size: stored .*, now absent"),
+            (
+                {"objective": Objective("val_loss", "minimize")},
+                r"objective: metric .val_accuracy., .* \| metric .val_loss.",
+            ),
+            ({"facts": {**WHAT["facts"], "data_digest": "d2"}}, r'data_digest: "d1" \| "d2"'),
+            ({"facts": {**WHAT["facts"], "task": "regression"}}, r"task: .image_classification. \| .regression."),
+            ({"epochs": 10}, r"epochs: 9 \| 10"),
+            ({"seed": 8}, r"seed: 7 \| 8"),
+            ({"sampler": Pick("tpe", {})}, r"sampler: .* \| name .tpe."),
+            ({"space": Space(SPACE.parameters[:-1])}, r"space: training.batch_size: .* \| absent"),
             (
                 {"space": Space((*SPACE.parameters[:-1], Parameter("training.batch_size", Fixed(64))))},
-                "space: training.batch_size: stored kind .fixed., value 32, now kind .fixed., value 64",
+                r"space: training.batch_size: kind .fixed., value 32 \| kind .fixed., value 64",
             ),
         ],
     )
@@ -219,6 +222,53 @@ class TestResume:
             create(**change)
         assert refused.value.exit_code == 5
         assert sum(line.startswith("  ") for line in str(refused.value).splitlines()) == 1
+
+    @pytest.mark.parametrize(
+        ("here", "words"),
+        [
+            ({"keras": "3.15.9", "numpy": "2.4.1", "optuna": "5.1.0", "python": "3.13.0"}, None),
+            ({"keras": "3.16.0"}, r"version of keras: 3.15.1 \| 3.16.0"),
+            ({"searchlab": "0.2.0"}, r"version of searchlab: 0.1.0 \| 0.2.0"),
+            ({"optuna": "6.0.0"}, r"version of optuna: 5.0.0 \| 6.0.0"),
+            ({"tensorflow": "2.22.0"}, r"version of tensorflow: 2.21.0 \| 2.22.0"),
+            ({"jax": "0.10.2"}, None),  # another backend's
+        ],
+    )
+    def test_is_refused_where_another_version_would_give_other_numbers(  # B13
+        self, create: Callable[..., Study], here: dict[str, str], words: str | None
+    ) -> None:
+        versions = {
+            "searchlab": "0.1.0",
+            "keras": "3.15.1",
+            "optuna": "5.0.0",
+            "numpy": "2.0.2",
+            "tensorflow": "2.21.0",
+            "python": "3.12.1",
+            "jax": "0.9.0",
+        }
+        facts = {**WHAT["facts"], "backend": "tensorflow"}
+        create(facts={**facts, "versions": versions})
+        asked = {**facts, "versions": {**versions, **here}}
+        if words is None:
+            create(facts=asked)
+            return
+        with pytest.raises(StudyConflict, match=words) as refused:
+            create(facts=asked)
+        (library,) = here
+        assert f"pip install '{library}=={versions[library]}'" in str(refused.value)
+        assert "--fork NAME" in str(refused.value)
+
+    def test_is_refused_on_another_backend_and_with_another_plan(self, create: Callable[..., Study]) -> None:
+        plan = {"precision": "float32", "deterministic": True}
+        create(facts={**WHAT["facts"], "backend": "tensorflow", "plan": plan})
+        with pytest.raises(StudyConflict) as refused:
+            create(facts={**WHAT["facts"], "backend": "jax", "plan": {**plan, "precision": "mixed_bfloat16"}})
+        assert 'backend: "tensorflow" | "jax"' in str(refused.value)
+        assert 'training: precision: "float32" | "mixed_bfloat16"' in str(refused.value)
+
+    def test_does_not_compare_what_an_older_version_did_not_note(self, create: Callable[..., Study]) -> None:
+        create()
+        create(facts={**WHAT["facts"], "backend": "jax", "versions": {"keras": "9.9"}, "plan": {"precision": "x"}})
 
     def test_gives_lost_trials_another_attempt_under_their_number(self, create: Callable[..., Study]) -> None:
         before = create()
