@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent / "searchlab"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "seeds", "atomic", "lazy", "devices"),
-    ("config", "catalog", "options", "shipped"),
+    ("config", "catalog", "options", "shipped", "failpoints"),
     ("space", "data", "executors"),
     ("records",),
     ("tasks", "optim", "spec"),

@@ -15,6 +15,7 @@ import psutil
 from searchlab.data import SearchSplits
 from searchlab.data.prepare import load_search
 from searchlab.executors import Channel
+from searchlab.failpoints import failpoint
 from searchlab.records import TrialResult
 from searchlab.runner.finish import finish
 from searchlab.runner.messages import Epochs, Finish, Idle, Job, Leave, Left, Ready, Setup, Verdict
@@ -34,6 +35,7 @@ def main(channel: Channel, setup: Mapping[str, Any]) -> None:
     engine = ENGINES.get(given["engine"])
     from searchlab.training import runtime  # loads Keras
 
+    failpoint("child.ready")
     channel.send(Ready(runtime.versions(), runtime.backend(), runtime.device_names()))
     while True:
         try:
@@ -66,8 +68,10 @@ def _serve(channel: Channel, progress: Progress, *, prunes: bool) -> bool:
             while True:
                 stop: frozenset[int] = frozenset()
                 if isinstance(report, TrialResult):
+                    failpoint("child.result")
                     channel.send(report)
                 else:
+                    failpoint("child.epoch")
                     channel.send(Epochs(report))
                     stop, has_asked = _verdict(channel, prunes=prunes)
                     is_leaving = is_leaving or has_asked

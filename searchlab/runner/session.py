@@ -15,6 +15,7 @@ from typing import Any
 
 from searchlab.config.writer import to_yaml
 from searchlab.errors import SearchlabError
+from searchlab.failpoints import failpoint
 from searchlab.records import Checkpoints, Epoch, StudyResult, Trial, TrialRecord
 from searchlab.reports.words import fork_lines, study_lines
 from searchlab.runner.calibration import known, trials_a_shape
@@ -205,7 +206,9 @@ def _create(lab: Lab, choice: Choice, fork_of: str | None) -> Study:
     resolved = to_yaml(lab.spec.resolved())
     study = _stored(lab, resolved, choice, fork_of)
     study.remember(budget=lab.spec.search.trials, resolved=resolved)
+    failpoint("study.remembered")
     keep(lab, resolved)
+    failpoint("study.kept")
     _work(study, Spool(lab.folder.folder))
     return study
 
@@ -215,6 +218,7 @@ def _work(study: Study, spool: Spool) -> None:
     study.work_as(leases.Owner.here().name)
     spool.tell(study)
     study.reap()
+    failpoint("study.joined")
 
 
 def _stored(lab: Lab, resolved: str, choice: Choice, fork_of: str | None = None) -> Study:
@@ -294,6 +298,7 @@ def _supervise(
         watcher.closed()
         if ending not in ("done", "out of time"):  # what still trains must not write any more
             children.close()
+        failpoint("leave.giving")
         study.give_back(trial.number for trial in supervisor.unfinished)
     return ending, supervisor.pause_reason
 
@@ -336,14 +341,17 @@ def _conclude(
         slot = children.ask(order) if order is not None else None
         drawn = draw(result, study.space)  # while a child makes the model
         made = _made(order, slot, lab, children) if order is not None else None
+        failpoint("champion.made")
         if made is not None:
             study.remember(objective_sd=made.sd)
             result = replace(result, facts=study.facts)
     report = write_report(result, study.space, lab.folder.report, drawn)
+    failpoint("report.written")
     if drawn is not None:
         session.study_finished(result, drawn.attachments())
     if made is not None:
         session.log_model(lab.folder.champion, inputs=made.inputs, outputs=made.outputs)
+    failpoint("champion.logged")
     return Outcome(
         result=result,
         ending=ending,

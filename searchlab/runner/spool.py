@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from searchlab.records import TrialResult
@@ -26,9 +26,13 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
 
-    def put(self, result: TrialResult) -> None:
-        """Add a result; it is on the disk when this returns, unless a warning says that the disk does not take it."""
-        line = json.dumps({"trial": result.trial, "result": encoding.result_to_json(result)})
+    def put(self, result: TrialResult, curve: Mapping[int, float] | None = None) -> None:
+        """Add a result, and the objective after each epoch, of which the storage may lack the last.
+
+        They are on the disk when this returns, unless a warning says that it does not take them.
+        """
+        points = sorted((curve or {}).items())
+        line = json.dumps({"trial": result.trial, "curve": points, "result": encoding.result_to_json(result)})
         try:
             handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
@@ -40,6 +44,10 @@ class Spool:
             log.warning("%s does not take the result of trial %d: %s", self._path, result.trial, error)
 
     def results(self) -> Iterator[TrialResult]:
+        """The results that were added, in order."""
+        return (result for result, _ in self._entries())
+
+    def _entries(self) -> Iterator[tuple[TrialResult, list[tuple[int, float]]]]:
         """What was added, in order; lines that a kill or a disk has spoiled are left out."""
         try:
             lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -48,7 +56,9 @@ class Spool:
         for number, line in enumerate(lines, start=1):
             if line:
                 try:
-                    yield encoding.result_from_json(json.loads(line)["result"])
+                    content = json.loads(line)
+                    points = [(int(epoch), float(value)) for epoch, value in content.get("curve", ())]
+                    yield encoding.result_from_json(content["result"]), points
                 except (ValueError, KeyError, TypeError):
                     log.warning("line %d of %s cannot be read", number, self._path)
 
@@ -56,8 +66,9 @@ class Spool:
         """Tell the storage what it has not been told; how many results that were."""
         told = 0
         unfinished = {r.trial.number for r in study.records() if r.state in ("waiting", "running")}
-        for result in self.results() if unfinished else ():
+        for result, curve in self._entries() if unfinished else ():
             if result.trial in unfinished:
+                study.judge([(result.trial, epoch, value) for epoch, value in curve])
                 study.tell(result)
                 unfinished.discard(result.trial)
                 told += 1

@@ -11,12 +11,13 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from searchlab.errors import ServiceError, StorageLost
 from searchlab.executors import Death, Message, Pool
+from searchlab.failpoints import failpoint
 from searchlab.records import Cause, Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
 from searchlab.runner.best_weights import BestWeights
 from searchlab.runner.failures import Failures, cause_of
@@ -95,8 +96,8 @@ class Study(Protocol):
 class Spool(Protocol):
     """What the loop asks of the place where results are safe."""
 
-    def put(self, result: TrialResult) -> None:
-        """Keep a result, whatever becomes of the storage."""
+    def put(self, result: TrialResult, curve: Mapping[int, float]) -> None:
+        """Keep a result and the objective after each epoch, whatever becomes of the storage."""
 
 
 class Listener(Protocol):
@@ -165,6 +166,7 @@ class Supervisor:
         self._patience = Patience(self.limits.stall_limit)
         self._killed: dict[int, Cause] = {}
         self._seconds: dict[int, float] = {}
+        self._curves: dict[int, dict[int, float]] = {}
         self._overdue: set[int] = set()
         self._weights = BestWeights(self.limits.keep_weights, self.objective.direction)
 
@@ -209,6 +211,7 @@ class Supervisor:
     def _leave(self) -> None:
         """Have children end their epochs, keep checkpoints of what is not done, and leave."""
         self._is_leaving = True
+        failpoint("leave.asked")
         for slot in self._running:
             try:
                 self.pool.send(slot, Leave())
@@ -233,6 +236,7 @@ class Supervisor:
             cohort = self._next_cohort(slot, left) if left > 0 else Cohort(())
             if not cohort.trials:
                 return
+            failpoint("trial.claimed")
             self._idle.discard(slot)
             self._running[slot] = {trial.number: trial for trial in cohort.trials}
             self._cohort_size[slot] = len(cohort.trials)
@@ -245,6 +249,7 @@ class Supervisor:
                 self.pool.send(slot, Job(cohort))
             except BrokenPipeError:  # its Death comes with the next wait and ends the trials
                 log.debug("slot %d died before it was given trial %d", slot, cohort.trials[0].number)
+            failpoint("trial.sent")
 
     def _next_cohort(self, slot: int, left: int) -> Cohort:
         """What to train in `slot`, of a shape that its child knows where there is a choice.
@@ -279,6 +284,7 @@ class Supervisor:
         if now - self._seen < self.limits.lease / 3:
             return
         self._seen = now
+        failpoint("lease.renewing")
         for number in self._sure(self.study.reap):
             log.warning("trial %d was lost: its supervisor is gone; it waits for another attempt", number)
 
@@ -340,7 +346,10 @@ class Supervisor:
     def _judge(self, slot: int, epochs: tuple[Epoch, ...]) -> None:
         metric = self.objective.metric
         points = [(e.trial, e.epoch, e.metrics.get(metric, float("nan"))) for e in epochs]
+        for number, epoch_number, value in points:
+            self._curves.setdefault(number, {})[epoch_number] = value
         stop = self._sure(self.study.judge, points) | self._out_of_time(epochs)
+        failpoint("trial.judged")
         if self.prunes:
             try:
                 self.pool.send(slot, Verdict(stop))
@@ -371,8 +380,11 @@ class Supervisor:
             reason = f"out of time at epoch {result.epochs}: trained {took:.0f} s of {self.limits.trial_timeout:g}"
             result = replace(result, reason=reason, cause="time")
         self._seconds.pop(result.trial, None)
-        self.spool.put(result)
+        failpoint("result.came")
+        self.spool.put(result, self._curves.pop(result.trial, {}))
+        failpoint("result.spooled")
         self._sure(self.study.tell, result)
+        failpoint("result.told")
         record = self._sure(self.study.record, result.trial)
         for listener in self.listeners:
             listener.trial_finished(record)
@@ -403,6 +415,7 @@ class Supervisor:
     def _bury_trial(self, trial: Trial, cause: Cause, death: Death) -> None:
         """What becomes of a trial whose process died over it alone."""
         if cause in ATTEMPTS and self._sure(self.study.retry, trial.number, ATTEMPTS[cause]):
+            failpoint("trial.retried")
             log.warning("trial %d lost its process (%s); it waits for another attempt", trial.number, death.reason)
             return
         reason = "out of memory" if cause == "memory" else f"the training process died: {death.reason}"

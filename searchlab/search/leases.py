@@ -25,8 +25,8 @@ import sqlalchemy
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
-SECONDS = 60.0
-"""How long a lease lasts; a supervisor renews it three times as often."""
+SECONDS = float(os.environ.get("SEARCHLAB_LEASE_SECONDS") or 60.0)
+"""How long a lease lasts; a supervisor renews it three times as often.  Shorter ones are for tests."""
 
 TRIALS = models.TrialModel.__table__
 STUDIES = models.StudyModel.__table__

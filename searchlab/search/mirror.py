@@ -41,6 +41,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
 from searchlab.errors import StorageLost, StudyConflict
+from searchlab.failpoints import failpoint
 from searchlab.search import leases
 from searchlab.search.leases import TRIALS
 from searchlab.search.sqlite_file import READS, RECIPE
@@ -51,6 +52,7 @@ UPSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 PATIENCE = 1.0
 """Seconds that a patient write waits for company at most."""
 
+STUDY_ATTRS = models.StudyUserAttributeModel.__table__
 PARAMS = models.TrialParamModel.__table__
 USER_ATTRS = models.TrialUserAttributeModel.__table__
 SYSTEM_ATTRS = models.TrialSystemAttributeModel.__table__
@@ -91,6 +93,22 @@ def disconnect(storage: optuna.storages.BaseStorage) -> None:
     """Leave the connections of a storage, which a server may have few of."""
     if isinstance(storage, Mirror | _CachedStorage):
         storage._backend.engine.dispose()
+
+
+def define(study: optuna.Study, content: Mapping[str, Any]) -> None:
+    """Store what the study is, unless another process has done so."""
+    storage = study._storage
+    if not isinstance(storage, _CachedStorage) or storage._backend.engine.dialect.name not in UPSERTS:
+        study.set_user_attr("definition", content)
+        return
+    engine = storage._backend.engine
+    row = {"study_id": study._study_id, "key": "definition", "value_json": json.dumps(content)}
+    try:
+        with engine.begin() as connection:
+            insert: Any = UPSERTS[engine.dialect.name](STUDY_ATTRS)
+            connection.execute(insert.on_conflict_do_nothing(), row)
+    except sqlalchemy.exc.SQLAlchemyError as failure:
+        raise StorageInternalError(str(failure)) from failure
 
 
 def together(study: optuna.Study, *, patient: bool = False) -> AbstractContextManager[None]:
@@ -472,10 +490,13 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             ]
             if rows:
                 connection.execute(self._upserts[USER_ATTRS], rows)
+                failpoint("reap.counted")
                 again = TRIALS.update().where(TRIALS.c.trial_id.in_(lost - spent))
                 connection.execute(again.values(state=TrialState.WAITING))
             leases.release(connection, lost)
             self._take(connection, spent)
+            failpoint("reap.released")
+        failpoint("reap.done")
         self._mine = (self._mine - lost) | spent
         self._read(lost)
         waiting, over = (tuple(sorted(self._numbers[i] for i in some)) for some in (lost - spent, spent))

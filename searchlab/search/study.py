@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from searchlab import seeds
 from searchlab.errors import ServiceError, StudyConflict, UnknownName
+from searchlab.failpoints import failpoint
 from searchlab.records import Cohort, Objective, State, Trial, TrialRecord, TrialResult
 from searchlab.search import PRUNERS, SAMPLERS, cohorts, draws, encoding, history, leases, mirror
 from searchlab.search.cohorts import Shape
@@ -124,12 +125,14 @@ class Study:
         with _opened(url) as storage, no_experimental_warnings():
             try:
                 study = optuna.create_study(study_name=name, storage=storage, direction=objective.direction)
-                if points:
-                    study.set_user_attr("history", points)
-                study.set_user_attr("definition", asked.to_json())
-                return cls(url, name, study, asked)
             except optuna.exceptions.DuplicatedStudyError:
                 study = optuna.load_study(study_name=name, storage=storage)
+            failpoint("study.named")
+            if _is_undefined(study) and study.direction.name.lower() == objective.direction:
+                if points:
+                    study.set_user_attr("history", points)
+                mirror.define(study, asked.to_json())
+            failpoint("study.defined")
             stored = _stored_definition(study, name)
             origin = stored.facts.get("forked_from", {}).get("study")
             if fork_of not in (None, origin):
@@ -638,6 +641,11 @@ def _trial(frozen: FrozenTrial) -> Trial:
     """The trial; without parameters when its claimer has not chosen them yet."""
     content = frozen.user_attrs.get("trial") or {"params": {}, "seed": 0, "replicate": 0}
     return encoding.trial_from_json(content, number=frozen.number, attempt=_attempt(frozen))
+
+
+def _is_undefined(study: optuna.Study) -> bool:
+    """Whether the study is new, or its maker was killed before it could say what it is."""
+    return "definition" not in study.user_attrs and not study._storage.get_n_trials(study._study_id)
 
 
 def _stored_definition(study: optuna.Study, name: str) -> Definition:

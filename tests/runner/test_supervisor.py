@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ class Kept:
     def __init__(self) -> None:
         self.results: list[TrialResult] = []
 
-    def put(self, result: TrialResult) -> None:
+    def put(self, result: TrialResult, curve: Mapping[int, float]) -> None:
         self.results.append(result)
 
 

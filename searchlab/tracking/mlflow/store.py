@@ -19,6 +19,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from searchlab.failpoints import failpoint
 from searchlab.lazy import lazy
 from searchlab.tracking import StoredRun
 from searchlab.tracking.mlflow import places, tables, template, words
@@ -85,6 +86,7 @@ class Store:
         Raises:
             Exception: Whatever says that the store is out of reach; then all `steps` may be tried again.
         """
+        failpoint("mlflow.sending")
         refused: list[tuple[Step, str]] = []
         by_run: dict[str, list[Step]] = {}
         for step in steps:
@@ -97,6 +99,7 @@ class Store:
         for run in wholes:
             if run not in written:
                 refused += self._write_run(by_run[run])
+        failpoint("mlflow.sent")
         return refused
 
     def _whole(self, steps: Sequence[Step]) -> tables.Whole | None:

@@ -1,0 +1,176 @@
+"""Processes that die or stop: supervisors, children, reapers (faults.md, A)."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+from fault_lab import NAME, Lab
+from study_check import check_attempts, check_study, wait_for_silence
+
+
+def running(lab: Lab) -> int:
+    return sum(record.state == "running" for record in lab.records())
+
+
+def test_A1_a_killed_worker_costs_an_epoch_at_most(lab: Lab) -> None:
+    lab.script(seconds=0.3)
+    leader = lab.lead()
+    lab.until(lambda: (0, 1, 2) in lab.trained())
+    leader.send(signal.SIGKILL)
+    leader.wait()
+    wait_for_silence(lab, 2.0)  # A2
+    lab.script()
+    assert lab.resume().wait() == 0
+    check_study(lab, 4)
+    check_attempts(lab)
+    assert [record.trial.attempt for record in lab.records()] == [2, 1, 1, 1]
+    assert lab.trained().count((0, 2, 1)) == 0
+
+
+@pytest.mark.parametrize("deed", ["segfault", "exit0", "exit1", "kill"])
+def test_A3_A15_a_dead_child_is_replaced_and_its_trial_goes_on(lab: Lab, deed: str) -> None:
+    lab.script(_1=f"{deed}@3")
+    leader = lab.lead()
+    assert leader.wait() == 0
+    words = {"segfault": "SIGSEGV", "kill": "SIGKILL"}.get(deed, f"exit status {deed[-1]}")
+    assert "trial 1 lost its process" in leader.errors and words in leader.errors
+    check_study(lab, 4)
+    check_attempts(lab)
+    assert [record.trial.attempt for record in lab.records()] == [1, 2, 1, 1]
+
+
+CLAIMS = ("trial.claimed", "trial.sent", "trial.judged", "result.came", "result.spooled", "result.told")
+
+
+@pytest.mark.parametrize("place", CLAIMS)
+def test_A4_a_supervisor_killed_between_claim_and_tell_loses_nothing(lab: Lab, place: str) -> None:
+    leader = lab.lead(fail=f"{place}@2")
+    assert leader.wait() == -9
+    assert lab.resume().wait() == 0
+    check_study(lab, 4)
+    attempts = [record.trial.attempt for record in lab.records()]
+    assert max(attempts) == (1 if place in ("result.spooled", "result.told") else 2)
+
+
+@pytest.mark.parametrize("place", ["reap.counted", "reap.released", "reap.done"])
+def test_A5_a_reaper_killed_at_any_point_leaves_one_successor(lab: Lab, place: str) -> None:
+    lab.lead(fail="trial.sent@2").wait()
+    assert lab.resume(fail=place).wait() == -9
+    assert lab.resume().wait() == 0
+    check_study(lab, 4)
+    assert [record.trial.attempt for record in lab.records()] == [1, 2, 1, 1]
+
+
+def test_A6_a_worker_that_was_frozen_for_longer_than_its_lease_counts_once(lab: Lab) -> None:
+    lab.script(seconds=0.3)
+    leader = lab.lead("search.trials=12")
+    lab.until(lambda: running(lab) == 1)
+    worker = lab.help()
+    lab.until(lambda: running(lab) == 2)
+    held = [process for process in lab.processes() if process.pid == worker.process.pid]
+    worker.send(signal.SIGSTOP)
+    lab.until(lambda: any(record.trial.attempt == 2 for record in lab.records()), seconds=15)
+    assert held
+    worker.send(signal.SIGCONT)
+    assert leader.wait() == 0 and worker.wait() == 0
+    check_study(lab, 12)
+
+
+def test_A7_two_renewals_that_do_not_come_cost_nothing(lab: Lab) -> None:
+    lab.script(seconds=0.25)
+    leader = lab.lead("search.trials=2", fail="lease.renewing:sleep=1.2@1")
+    lab.until(lambda: running(lab) == 1)
+    worker = lab.help()
+    assert leader.wait() == 0 and worker.wait() == 0
+    check_study(lab, 2)
+    assert [record.trial.attempt for record in lab.records()] == [1, 1]
+
+
+def test_A8_A9_many_workers_share_the_budget_exactly(lab: Lab) -> None:
+    lab.script(seconds=0.02)
+    leader = lab.lead("search.trials=12")
+    lab.until(lambda: lab.records())
+    second = lab.lead("search.trials=12")
+    helpers = [lab.help() for _ in range(2)]
+    assert leader.wait() == 0 and all(helper.wait() == 0 for helper in helpers)
+    assert second.wait() == 5 and f"searchlab worker {NAME}" in second.errors
+    check_study(lab, 12, statuses=(0, 5))
+
+
+def test_A11_the_last_trial_of_a_killed_worker_is_taken_up_by_the_next_command(lab: Lab) -> None:
+    lab.script(seconds=0.2)
+    leader = lab.lead("search.trials=1")
+    lab.until(lambda: (0, 1, 1) in lab.trained())
+    leader.send(signal.SIGKILL)
+    leader.wait()
+    assert lab.resume().wait() == 0
+    check_study(lab, 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_A13_A14_a_signal_keeps_the_epoch_and_says_how_to_go_on(lab: Lab, number: signal.Signals) -> None:
+    lab.script(seconds=0.4)
+    leader = lab.lead("execution.checkpoint_seconds=1000")
+    lab.until(lambda: (0, 1, 1) in lab.trained())
+    begun = time.monotonic()
+    leader.send(number)
+    assert leader.wait(20) == 75
+    assert time.monotonic() - begun < 20 and f"searchlab resume {NAME}" in leader.errors
+    assert not lab.leases()
+    lab.script()
+    assert lab.resume().wait() == 0
+    check_study(lab, 4)
+    check_attempts(lab, repeated=0)
+
+
+def test_A14_a_second_interrupt_stops_at_once_and_loses_nothing(lab: Lab) -> None:
+    lab.script(seconds=0.2, _0="sleep@2")
+    leader = lab.lead()
+    lab.until(lambda: (0, 1, 1) in lab.trained())
+    leader.send(signal.SIGINT)
+    time.sleep(0.5)
+    leader.send(signal.SIGINT)
+    assert leader.wait(5) in (75, 130)
+    lab.script()
+    assert lab.resume().wait() == 0
+    check_study(lab, 4, statuses=(0, 75, 130))
+
+
+@pytest.mark.parametrize("place", ["leave.asked", "leave.giving"])
+def test_A14_a_supervisor_killed_while_it_leaves_loses_nothing(lab: Lab, place: str) -> None:
+    lab.script(seconds=0.2)
+    leader = lab.lead(fail=place)
+    lab.until(lambda: (0, 1, 1) in lab.trained())
+    leader.send(signal.SIGTERM)
+    assert leader.wait(20) == -9
+    lab.script()
+    assert lab.resume().wait() == 0
+    check_study(lab, 4)
+
+
+@pytest.mark.parametrize("place", ["child.ready", "child.epoch", "child.result", "trial.retried"])
+def test_A3_a_process_killed_at_any_point_of_its_talk_loses_nothing(lab: Lab, place: str) -> None:
+    lab.script(_1="segfault@2" if place == "trial.retried" else "")
+    leader = lab.lead(fail=place, once=True)
+    if place == "trial.retried":
+        assert leader.wait() == -9
+        leader = lab.resume()
+    assert leader.wait() == 0
+    check_study(lab, 4)
+    check_attempts(lab)
+
+
+@pytest.mark.parametrize("place", ["study.named", "study.defined", "study.remembered", "study.kept", "study.joined"])
+def test_A20_a_study_whose_maker_was_killed_is_made_by_the_next_run(lab: Lab, place: str) -> None:
+    assert lab.lead(fail=place).wait() == -9
+    assert lab.lead().wait() == 0
+    check_study(lab, 4)
+
+
+@pytest.mark.parametrize("place", ["champion.made", "report.written", "champion.logged"])
+def test_a_leader_killed_over_its_last_words_says_them_again(lab: Lab, place: str) -> None:
+    assert lab.lead(fail=place).wait() == -9
+    assert lab.resume().wait() == 0
+    check_study(lab, 4)
