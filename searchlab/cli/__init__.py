@@ -38,6 +38,7 @@ COMMANDS = (
     "status",
     "trials",
     "report",
+    "sync",
     "final_test",
     "export",
     "ui",

@@ -93,7 +93,7 @@ class Delivery:
         if self.is_complete:
             return f"{self.delivered} records delivered"
         lost = self.undelivered + self.refused
-        place = f"; they are kept in {self.kept_in}" if self.kept_in else ""
+        place = f"; they are kept in {self.kept_in} (searchlab sync delivers them later)" if self.kept_in else ""
         return f"{lost} records not delivered to the tracking store ({self.reason}){place}"
 
 
@@ -158,6 +158,9 @@ class Tracker(Protocol):
 
     def check(self, uri: str | None, *, home: Path) -> str | None:
         """Why `uri` cannot be written to right now, in one line; None when it can.  Waits some seconds at most."""
+
+    def sync(self, uri: str | None, *, experiment: str, home: Path) -> Delivery:
+        """Deliver what earlier sessions of `experiment` kept in a file; a store out of reach raises nothing."""
 
     def runs(self, uri: str | None, *, experiment: str, home: Path, study_uid: str) -> tuple[StoredRun, ...]:
         """Everything kept of a study, its own run first, then its trials in order.

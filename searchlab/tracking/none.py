@@ -47,6 +47,9 @@ class _Nothing:
     def check(self, uri: str | None, *, home: Path) -> str | None:
         return None
 
+    def sync(self, uri: str | None, *, experiment: str, home: Path) -> Delivery:
+        return Delivery()
+
     def runs(self, uri: str | None, *, experiment: str, home: Path, study_uid: str) -> tuple[StoredRun, ...]:
         return ()
 

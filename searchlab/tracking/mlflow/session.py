@@ -12,6 +12,7 @@ from searchlab.records import Epoch, StudyResult, TestScore, Trial, TrialRecord
 from searchlab.tracking import Delivery, StudyStart
 from searchlab.tracking.mlflow import champion
 from searchlab.tracking.mlflow.content import Content
+from searchlab.tracking.mlflow.outbox import FILE
 from searchlab.tracking.mlflow.places import redacted
 from searchlab.tracking.mlflow.steps import Step
 from searchlab.tracking.mlflow.store import Store
@@ -19,9 +20,6 @@ from searchlab.tracking.mlflow.view import view_page, view_tag
 from searchlab.tracking.mlflow.writer import Writer
 
 log = logging.getLogger(__name__)
-
-OUTBOX = "outbox.jsonl"
-"""Where undelivered steps are kept, in the home folder."""
 
 
 class MlflowSession:
@@ -36,7 +34,7 @@ class MlflowSession:
         def connect() -> Store:
             return Store(uri, experiment=experiment, home=home)
 
-        self._writer = Writer(connect, experiment=experiment, outbox=home / OUTBOX)
+        self._writer = Writer(connect, experiment=experiment, outbox=home / FILE)
 
     def study_started(self, start: StudyStart) -> None:
         """The study's own run, and the saved view of its trials."""

@@ -9,7 +9,6 @@ file of one step a line (`steps.to_line`), from which it can be delivered later.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections import deque
@@ -18,8 +17,9 @@ from itertools import islice
 from pathlib import Path
 
 from searchlab.tracking import Delivery
+from searchlab.tracking.mlflow.outbox import Outbox
 from searchlab.tracking.mlflow.places import redacted
-from searchlab.tracking.mlflow.steps import Step, to_line
+from searchlab.tracking.mlflow.steps import Step
 from searchlab.tracking.mlflow.store import Store
 from searchlab.tracking.mlflow.words import printable
 
@@ -88,7 +88,7 @@ class Writer:
             self._queue.clear()
             lost = [*self._refused, *left]
             if lost:
-                self._keep(lost)
+                Outbox(self._outbox).add(lost, self._experiment)
             return Delivery(
                 delivered=self._delivered,
                 undelivered=len(left),
@@ -153,11 +153,3 @@ class Writer:
         if self._warned is None or now - self._warned >= WARN_EVERY:
             self._warned = now
             log.warning(text)
-
-    def _keep(self, steps: Iterable[Step]) -> None:
-        self._outbox.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._outbox, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(handle, "a", encoding="utf-8") as file:
-            file.writelines(f"{to_line(step, self._experiment)}\n" for step in steps)
-            file.flush()
-            os.fsync(file.fileno())
