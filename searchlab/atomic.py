@@ -1,11 +1,16 @@
-"""Files that are either whole or absent: written beside their place, synced, then renamed into it."""
+"""Files that are either whole or absent: written beside their place, synced, then renamed into it.
+
+And, for files that grow: adding to one, and being the only process that does.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +55,28 @@ def write_text(path: Path, content: str) -> Path:
 def write_json(path: Path, content: Any) -> Path:
     """Make `path` hold `content` as indented JSON with sorted keys, or leave it as it was."""
     return write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def append(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Add `text` to the file, made with `mode` where there is none; it is on the disk when this returns.
+
+    In one piece, so that what several processes add does not mix.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode)
+    try:
+        os.write(handle, text.encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Be the only process inside; the system lets go of the lock file `path` when the process ends, however it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

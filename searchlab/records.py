@@ -10,6 +10,9 @@ from searchlab.space import Params
 
 Direction: TypeAlias = Literal["minimize", "maximize"]
 State: TypeAlias = Literal["waiting", "running", "complete", "pruned", "failed"]
+ENDED: tuple[State, ...] = ("complete", "pruned", "failed")
+"""The states that a trial does not leave."""
+
 Cause: TypeAlias = Literal["diverged", "infeasible", "memory", "time", "stalled", "lost", "error"]
 """What is behind a failure, or (time) behind an early end.
 
@@ -70,7 +73,7 @@ class Checkpoints:
     study: str
     """The study's uid: a study of the same name that is begun anew finds nothing here."""
     every: float = 2.0
-    """Seconds of training after which the next epoch's end is kept; more where writing is slow."""
+    """Seconds of training after which the next epoch's end is kept; more where writing is slow.  0 keeps each."""
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,16 @@ COMMIT = b"COMMIT\x00"
 class Proxy:
     """Passes everything on, until it is told otherwise; may be told from any thread, and must be closed."""
 
-    def __init__(self, server: int) -> None:
+    def __init__(self, server: int, *, request: Callable[[bytes], bool] = lambda piece: piece.endswith(COMMIT)) -> None:
+        """`request` tells the pieces whose answers may be lost, a database's commits without it."""
         self._server = server
+        self._request = request
         self.delay = 0.0
         """Seconds by which each piece comes later, in both directions."""
         self.is_mute = False
         """Whether nothing passes any more, while connections stay open."""
         self.commits = 0
-        """How often a client has asked for a commit."""
+        """How often a client has asked for a commit, or for what `request` tells."""
         self.loses: Callable[[int], bool] = lambda commit: False
         """Whether a commit, by its number from 1 on, is passed on, and the connection cut in place of its answer."""
         self.resets: Callable[[], bool] = lambda: False
@@ -78,7 +80,7 @@ class Proxy:
             if self.resets():
                 sink.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 return
-            if content.endswith(COMMIT):
+            if self._request(content):
                 self.commits += 1
                 if self.loses(self.commits):
                     cut.set()

@@ -11,6 +11,10 @@ from searchlab.errors import SpecError
 
 StudyFile = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped one.")]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="The name of a study that was run before.")]
+OneStudy = Annotated[
+    Optional[str],  # noqa: UP045  typer reads this at run time
+    typer.Argument(metavar="[STUDY]", help="One study; all of them without."),
+]
 Overrides = Annotated[
     Optional[list[str]],  # noqa: UP045  typer reads this at run time
     typer.Option("--set", metavar="A.B=C", help="Override anything in the study file; may be given again."),

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
-
 import typer
 
 from searchlab.cli import app
-from searchlab.cli._options import Storage
+from searchlab.cli._options import OneStudy, Storage
 
 
 @app.command()
 def status(
-    study: Annotated[Optional[str], typer.Argument(metavar="[STUDY]", help="One study; all of them without.")] = None,  # noqa: UP045
+    study: OneStudy = None,
     storage: Storage = None,
 ) -> None:
     """Show how far studies are: trials done, best so far, sealed or opened."""

@@ -80,6 +80,17 @@ def known(spec: StudySpec, home: Home) -> Mapping[str, float]:
     return {name: cost.next + max(0.0, cost.first - cost.next) / shared for name, cost in costs.items()}
 
 
+def choice_of(spec: StudySpec, home: Home) -> engines.Choice:
+    """What trains `spec`: what trained it before, else what it asks for, by what was measured here for such a study."""
+    return engines.settled(
+        home.study(spec.name).folder,
+        spec.training,
+        families=families_of(spec),
+        measured=known(spec, home),
+        trials_a_shape=trials_a_shape(spec),
+    )
+
+
 def trials_a_shape(spec: StudySpec) -> float:
     """How many of the study's trials share a traced program, about: at least one."""
     count = shapes(spec.space, value_parameters(spec.task))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from searchlab.models import FAMILIES
 from searchlab.runner.home import Home
 from searchlab.runner.lab import assemble
 from searchlab.runner.watch import Nobody
-from searchlab.space import Params
+from searchlab.space import Params, Space, Value
 from searchlab.space.measure import corners
 from searchlab.spec import StudySpec
 from searchlab.training.quiet import load_quietly
@@ -21,13 +21,9 @@ def corner_summaries(spec: StudySpec, home: Home) -> Iterator[list[str]]:
     """
     load_quietly()
     problem = assemble(spec, home, Nobody()).encoding.problem
-    seen: set[tuple[str, str]] = set()
-    for params in corners(spec.space):
+    for params, values in model_corners(spec.space):
         pick = params.pick("model")
-        words = ", ".join(f"{name}={value}" for name, value in _model_values(params).items())
-        if (pick.name, words) in seen:  # corners that differ in the optimizer only have the same model
-            continue
-        seen.add((pick.name, words))
+        words = ", ".join(f"{name}={value}" for name, value in values.items())
         family = FAMILIES.get(pick.name)
         options = family.Options(**pick.options)
         fault = family.infeasible(problem, options)
@@ -39,7 +35,18 @@ def corner_summaries(spec: StudySpec, home: Home) -> Iterator[list[str]]:
         yield [f"{pick.name}: {words}", *"\n".join(lines).splitlines()]
 
 
-def _model_values(params: Params) -> dict[str, object]:
+def model_corners(space: Space) -> Iterator[tuple[Params, Mapping[str, Value]]]:
+    """The corners of the space whose models differ, each with the values of its model's options."""
+    seen = set()
+    for params in corners(space):
+        values = _model_values(params)
+        key = (params.pick("model").name, tuple(values.items()))
+        if key not in seen:  # corners that differ in the optimizer only have the same model
+            seen.add(key)
+            yield params, values
+
+
+def _model_values(params: Params) -> dict[str, Value]:
     return {
         name.split(".", 2)[2]: value
         for name, value in params.values.items()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
 from searchlab.executors import Death
 from searchlab.records import Cause, TrialResult
+from searchlab.training.faults import says_out_of_memory
 
 EQUAL_FAILURES = 5
 """So many trials in a row that fail with the same words, or whose children die, mean a wrong set-up."""
@@ -14,18 +14,13 @@ EQUAL_FAILURES = 5
 DEATHS_AT_REST = 3
 """So many children that die before they have anything to do mean the same."""
 
-MEMORY_WORDS = re.compile(
-    r"\b(MemoryError|bad_alloc|cannot allocate memory|out of memory|RESOURCE_EXHAUSTED|OOM)\b", re.IGNORECASE
-)
-"""What a process says that dies of too little memory."""
-
 ABRUPT = ("signal SIGABRT", "exit status")
 """Ends that a process brings about itself, so that its log has the reason."""
 
 
 def cause_of(death: Death) -> Cause:
     """Why a child died that nobody here has killed: "memory" where that can be told, else "lost"."""
-    is_memory = death.reason.startswith(ABRUPT) and MEMORY_WORDS.search(death.log_tail)
+    is_memory = death.reason.startswith(ABRUPT) and says_out_of_memory(death.log_tail)
     return "memory" if is_memory else "lost"
 
 

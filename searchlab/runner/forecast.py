@@ -11,15 +11,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from searchlab.runner.calibration import Cost, costs_of, guess_of, known, trials_a_shape
-from searchlab.runner.engines import Choice, settled
+from searchlab.runner.calibration import Cost, choice_of, costs_of, guess_of, trials_a_shape
+from searchlab.runner.corners import model_corners
+from searchlab.runner.engines import Choice
 from searchlab.runner.home import Home
-from searchlab.runner.lab import Lab, assemble, families_of
+from searchlab.runner.lab import assemble
 from searchlab.runner.plugins import value_parameters
 from searchlab.runner.slots import slots
 from searchlab.runner.watch import Watcher
 from searchlab.space import Params, Space
-from searchlab.space.measure import corners, shapes
+from searchlab.space.measure import shapes
 from searchlab.spec import StudySpec
 
 EPOCHS = 2
@@ -68,13 +69,7 @@ def forecast(spec: StudySpec, home: Home, watcher: Watcher) -> Forecast:
     """
     lab = assemble(spec, home, watcher)
     shared = trials_a_shape(spec)
-    choice = settled(
-        lab.folder.folder,
-        spec.training,
-        families=families_of(spec),
-        measured=known(spec, home),
-        trials_a_shape=shared,
-    )
+    choice = choice_of(spec, home)
     places = slots(spec.execution.workers, spec.execution.threads, spec.execution.gpus)[: spec.search.trials]
     tried = dict(_tried(spec.space))
     watcher.stage(f"trying {len(tried)} configurations for {EPOCHS} epochs each")
@@ -89,37 +84,24 @@ def forecast(spec: StudySpec, home: Home, watcher: Watcher) -> Forecast:
         shapes=shapes(spec.space, value_parameters(spec.task)),
         shared=shared,
         costs=costs,
-        seconds=_seconds(lab, trained, len(places), shared),
+        seconds=_seconds(spec.search.trials, trained, len(places), shared),
         disk=4 * largest * (max(1, spec.execution.keep_weights) + 2 * COPIES * len(places) * choice.together),
     )
 
 
 def _tried(space: Space) -> Iterator[tuple[str, Params]]:
+    """What is tried, by the values of the model's options that vary."""
     yield "first guess", guess_of(space)
-    seen = set()
-    for params in corners(space):
-        key = f"{params.pick('model').name} {_varied(space, params)}".rstrip()
-        if key not in seen:  # corners that differ in the optimizer only have the same model
-            seen.add(key)
-            yield key, params
+    varied = {parameter.name for parameter in space.varied}
+    for params, values in model_corners(space):
+        model = params.pick("model").name
+        shown = [f"{name}={value}" for name, value in values.items() if f"model.{model}.{name}" in varied]
+        yield " ".join([model, *shown]), params
 
 
-def _varied(space: Space, params: Params) -> str:
-    """The values of the model's options that vary."""
-    names = {parameter.name for parameter in space.varied}
-    model = params.pick("model").name
-    prefix = f"model.{model}."
-    return " ".join(
-        f"{name.removeprefix(prefix)}={value}"
-        for name, value in params.values.items()
-        if name in names and name.startswith(prefix)
-    )
-
-
-def _seconds(lab: Lab, costs: list[Cost], workers: int, shared: float) -> float:
+def _seconds(trials: int, costs: list[Cost], workers: int, shared: float) -> float:
     if not costs:
         return math.nan
-    trials = lab.spec.search.trials
     further = math.exp(sum(math.log(max(cost.next, 1e-4)) for cost in costs) / len(costs))
     first = sum(max(0.0, cost.first - cost.next) for cost in costs) / len(costs)
     return AROUND + costs[0].start + (trials * further + trials / shared * first) / min(workers, trials)

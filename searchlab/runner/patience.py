@@ -35,6 +35,10 @@ class Patience:
         """Nothing is expected of the child in `slot`."""
         self._heard.pop(slot, None)
 
+    def excuse(self, seconds: float) -> None:
+        """Nobody has listened for so long: what children said meanwhile is heard only now."""
+        self._heard = {slot: heard + seconds for slot, heard in self._heard.items()}
+
     def is_new(self, slot: int) -> None:
         """Another child is in `slot`; it has to load its libraries."""
         self._first_size.pop(slot, None)

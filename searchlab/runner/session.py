@@ -16,16 +16,17 @@ from typing import Any
 from searchlab.config.writer import to_yaml
 from searchlab.errors import SearchlabError
 from searchlab.failpoints import failpoint
-from searchlab.records import Checkpoints, Epoch, StudyResult, Trial, TrialRecord
+from searchlab.records import ENDED, Checkpoints, StudyResult
 from searchlab.reports.words import fork_lines, study_lines
-from searchlab.runner.calibration import known, trials_a_shape
+from searchlab.runner.calibration import choice_of
 from searchlab.runner.champion import weights_of
 from searchlab.runner.check import check
 from searchlab.runner.early import Children
-from searchlab.runner.engines import Choice, choose, settled
+from searchlab.runner.engines import Choice, choose
 from searchlab.runner.finish import finish
 from searchlab.runner.home import Home
 from searchlab.runner.lab import Lab, assemble, facts_of, families_of, keep
+from searchlab.runner.listeners import Counting, Tidying
 from searchlab.runner.lock import only_one
 from searchlab.runner.messages import Finish, Finished, Setup
 from searchlab.runner.outcome import Drawn, draw, result_of, write_report
@@ -41,12 +42,10 @@ from searchlab.search.study import Study
 from searchlab.space import Pick
 from searchlab.spec import StudySpec
 from searchlab.tracking import Session
-from searchlab.training import checkpoints
 from searchlab.training.quiet import load_quietly
 
 log = logging.getLogger(__name__)
 
-FINISHED = ("complete", "pruned", "failed")
 CHAMPION_PATIENCE = 600.0
 """Seconds that a child has for making the best model."""
 
@@ -98,13 +97,7 @@ def run(spec: StudySpec, home: Home, watcher: Watcher, *, fork_of: str | None = 
     """
     checked = check(spec)
     folder = home.study(spec.name).folder
-    choice = settled(
-        folder,
-        spec.training,
-        families=families_of(spec),
-        measured=known(spec, home),
-        trials_a_shape=trials_a_shape(spec),
-    )
+    choice = choice_of(spec, home)
     with only_one(folder, spec.name), _children(spec, home, choice) as children:
         lab = assemble(spec, home, watcher, checked)
         study = _create(lab, choice, fork_of)
@@ -138,7 +131,7 @@ def join(spec: StudySpec, home: Home, watcher: Watcher) -> Joined:
         keep(lab, to_yaml(spec.resolved()))
         _work(study, Spool(folder.folder))
         with session_of(spec, home, study.objective, study.facts, is_led_elsewhere=True) as session:
-            counting = _Counting()
+            counting = Counting()
             ending, reason = _supervise(lab, study, (session, counting), watcher, children, choice)
             return Joined(counting.trials, study.remaining(spec.search.trials), ending, reason)
 
@@ -158,39 +151,6 @@ def _children(spec: StudySpec, home: Home, choice: Choice, logs: Path | None = N
         yield children
     finally:
         children.close()
-
-
-class _Counting:
-    """A listener that counts what was trained here."""
-
-    trials = 0
-
-    def trial_started(self, trial: Trial) -> None:
-        """Nothing."""
-
-    def epoch(self, epoch: Epoch, *, attempt: int = 1) -> None:
-        """Nothing."""
-
-    def trial_finished(self, record: TrialRecord) -> None:
-        """One more."""
-        self.trials += 1
-
-
-class _Tidying:
-    """A listener that removes the checkpoints of trials that have ended."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def trial_started(self, trial: Trial) -> None:
-        """Nothing."""
-
-    def epoch(self, epoch: Epoch, *, attempt: int = 1) -> None:
-        """Nothing."""
-
-    def trial_finished(self, record: TrialRecord) -> None:
-        """Nobody will go on with it."""
-        checkpoints.remove(self._folder, [record.trial.number])
 
 
 def _checkpoints(lab: Lab, study: Study) -> Checkpoints | None:
@@ -284,13 +244,13 @@ def _supervise(
         prunes=waits,
         workers=len(children.slots),
         is_value=None if choice.engine == "fit" else value_parameters(spec.task),
-        listeners=(*listeners, _Tidying(lab.folder.checkpoints)),
+        listeners=(*listeners, Tidying(lab.folder.checkpoints)),
         watcher=watcher,
         spool=Spool(lab.folder.folder),
     )
     records = study.records()
     supervisor.remember_weights(iter(records))
-    watcher.opened(_opening(lab, count, sum(record.state in FINISHED for record in records)))
+    watcher.opened(_opening(lab, count, sum(record.state in ENDED for record in records)))
     ending: Ending | None = None
     try:
         ending = supervisor.run()

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from searchlab.records import TrialResult
+from searchlab import atomic
+from searchlab.records import ENDED, TrialResult
 from searchlab.search import encoding
 from searchlab.search.study import Study
 
@@ -34,21 +34,12 @@ class Spool:
         points = sorted((curve or {}).items())
         line = json.dumps({"trial": result.trial, "curve": points, "result": encoding.result_to_json(result)})
         try:
-            handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                os.write(handle, f"\n{line}\n".encode())  # after what a kill may have left of a line
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            atomic.append(self._path, f"\n{line}\n")  # after what a kill may have left of a line
         except OSError as error:  # the storage may be on another disk
             log.warning("%s does not take the result of trial %d: %s", self._path, result.trial, error)
 
-    def results(self) -> Iterator[TrialResult]:
-        """The results that were added, in order."""
-        return (result for result, _ in self._entries())
-
-    def _entries(self) -> Iterator[tuple[TrialResult, list[tuple[int, float]]]]:
-        """What was added, in order; lines that a kill or a disk has spoiled are left out."""
+    def entries(self) -> Iterator[tuple[TrialResult, list[tuple[int, float]]]]:
+        """Results with their curves, as they were added; lines that a kill or a disk has spoiled are left out."""
         try:
             lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
@@ -65,8 +56,8 @@ class Spool:
     def tell(self, study: Study) -> int:
         """Tell the storage what it has not been told; how many results that were."""
         told = 0
-        unfinished = {r.trial.number for r in study.records() if r.state in ("waiting", "running")}
-        for result, curve in self._entries() if unfinished else ():
+        unfinished = {r.trial.number for r in study.records() if r.state not in ENDED}
+        for result, curve in self.entries() if unfinished else ():
             if result.trial in unfinished:
                 study.judge([(result.trial, epoch, value) for epoch, value in curve])
                 study.tell(result)

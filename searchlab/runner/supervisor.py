@@ -317,8 +317,9 @@ class Supervisor:
                 self._rests(item.slot)
             case Idle():
                 self._rests(item.slot)
-                if item.content.memory is not None and self._patience.has_grown(item.slot, item.content.memory):
-                    log.info("child %d has grown to %d MiB; another one takes its place", item.slot, _mib(item.content))
+                size = item.content.memory
+                if size is not None and not self._is_leaving and self._patience.has_grown(item.slot, size):
+                    log.info("child %d has grown to %d MiB; another one takes its place", item.slot, size >> 20)
                     self._replace(item.slot)
             case Epochs():
                 self._judge(item.slot, item.content.epochs)
@@ -429,11 +430,14 @@ class Supervisor:
             ServiceError: It does not answer, and someone has asked to stop.
             StorageLost: It is gone or damaged.
         """
+        begun = time.monotonic()
         for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
             try:
-                return ask(*arguments, **named)
+                answer = ask(*arguments, **named)
+                self._patience.excuse(time.monotonic() - begun)
+                return answer
             except ServiceError as error:
-                if self._stop or isinstance(error, StorageLost):
+                if self._stop or self._is_leaving or isinstance(error, StorageLost):
                     raise
                 log.warning("%s; trying again in %g s", error, pause)
                 until = time.monotonic() + pause
@@ -443,7 +447,3 @@ class Supervisor:
 
     def _request_stop(self) -> None:
         self._stop = True
-
-
-def _mib(idle: Idle) -> int:
-    return (idle.memory or 0) >> 20

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import psutil
 
-from searchlab.records import StudyResult
+from searchlab.records import ENDED, StudyResult
 from searchlab.runner.best_weights import BestWeights
 from searchlab.runner.home import Home, StudyFolder
 from searchlab.runner.stored import read_study, stored_spec, study_names
 
 UNFINISHED = 3600.0
-"""Seconds after which a file that was being written when its process died is taken for left behind."""
+"""Seconds without a change after which a file or a folder may be taken for left behind: others share the home."""
 
 TRIAL = re.compile(r"trial-(\d+)\.")
 WORKER = re.compile(r"worker-(\d+)")
@@ -63,7 +63,7 @@ def remove(rubbish: Iterable[Rubbish]) -> int:
 
 
 def _of_study(folder: StudyFolder, result: StudyResult, keep: int) -> Iterator[Rubbish]:
-    ended = {record.trial.number for record in result.trials if record.state in ("complete", "pruned", "failed")}
+    ended = {record.trial.number for record in result.trials if record.state in ENDED}
     for path in _files(folder.checkpoints):
         if _trial_of(path) in ended:
             yield _rubbish(path, "the checkpoint of a trial that has ended")
@@ -75,7 +75,7 @@ def _of_study(folder: StudyFolder, result: StudyResult, keep: int) -> Iterator[R
             yield _rubbish(path, f"weights of a trial that is not among the {max(1, keep)} best")
     for path in sorted(folder.logs.glob("worker-*")) if folder.logs.is_dir() else ():
         number = WORKER.fullmatch(path.name)
-        if number is not None and not psutil.pid_exists(int(number[1])):
+        if number is not None and not psutil.pid_exists(int(number[1])) and _age(path) > UNFINISHED:
             yield _rubbish(path, "logs of a worker that has left")
 
 
@@ -111,4 +111,5 @@ def _trial_of(path: Path) -> int | None:
 
 
 def _age(path: Path) -> float:
-    return time.time() - path.stat().st_mtime
+    """Seconds since it, or what it holds, was last written to."""
+    return time.time() - max(file.stat().st_mtime for file in (path, *path.rglob("*")))

@@ -118,7 +118,7 @@ class Study:
         asked = Definition(space, objective, sampler, pruner, epochs, seed, dict(facts), tuple(first_guesses))
         _sampler_maker(asked)(1)  # refuse before anything is stored
         points: Sequence[Mapping[str, Any]] = ()
-        if fork_of is not None and name not in cls.names(url):
+        if fork_of is not None and not cls._is_defined(url, name):
             with closing(cls.open(url, fork_of)) as old:
                 found = history.gather(fork_of, old.definition, old.records(), asked)
             asked, points = replace(asked, facts={**asked.facts, "forked_from": found.fact}), found.points
@@ -170,6 +170,16 @@ class Study:
             names = tuple(study.study_name for study in storage.get_all_studies())
         mirror.disconnect(storage)
         return names
+
+    @classmethod
+    def _is_defined(cls, url: str, name: str) -> bool:
+        """Whether there is such a study, and it is said what it is: its maker may have been killed in between."""
+        if name not in cls.names(url):
+            return False
+        with _opened(url) as storage:
+            defined = not _is_undefined(optuna.load_study(study_name=name, storage=storage))
+        mirror.disconnect(storage)
+        return defined
 
     def close(self) -> None:
         """Leave the storage's connections; the study can be asked all the same, and connects again."""
@@ -358,7 +368,7 @@ class Study:
         reason = result.reason
         if result.state == "complete":
             reason = f"{self.objective.metric} is {'missing' if result.value is None else result.value}"
-            result = replace(result, cause="diverged")
+            result = replace(result, cause="error" if result.value is None else "diverged")
         content = encoding.result_to_json(result) | {"state": "failed", "value": None, "reason": reason or "failed"}
         state = TrialState.PRUNED if result.cause in TOLD_AS_BAD else TrialState.FAIL
         return state, None, encoding.result_from_json(content)

@@ -112,7 +112,10 @@ class ExecutionSpec(Options):
     keep_weights: int = Field(3, ge=0, le=1_000_000)
     """Of how many of the best trials the weights are kept."""
     checkpoint_seconds: float | None = Field(2.0, ge=0.0, allow_inf_nan=False)
-    """Seconds of training after which the next epoch's end is kept, to go on from after a loss; null keeps none."""
+    """Seconds of training after which the next epoch's end is kept, to go on from after a loss.
+
+    More where writing is slow (2 % of the time at most); 0 keeps every epoch, whatever it costs; null keeps none.
+    """
     stall_seconds: float = Field(1800.0, gt=0.0, allow_inf_nan=False)
     """Seconds without a word (or ten times the longest epoch) after which a training process is replaced."""
 

@@ -93,7 +93,9 @@ class Delivery:
         if self.is_complete:
             return f"{self.delivered} records delivered"
         lost = self.undelivered + self.refused
-        place = f"; they are kept in {self.kept_in} (searchlab sync delivers them later)" if self.kept_in else ""
+        place = f"; they are kept in {self.kept_in}" if self.kept_in else ""
+        if self.undelivered:
+            place += "; searchlab sync delivers them later"
         return f"{lost} records not delivered to the tracking store ({self.reason}){place}"
 
 

@@ -77,6 +77,8 @@ class Keeper:
     @property
     def is_due(self) -> bool:
         """Whether the last one is so old, and writing so cheap beside training, that another shall be written."""
+        if not self._policy.every:  # each epoch is asked for
+            return True
         return time.monotonic() - self._last >= max(self._policy.every, self._cost / SHARE)
 
     def write(self, checkpoint: Checkpoint) -> bool:

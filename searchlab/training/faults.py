@@ -9,9 +9,10 @@ from searchlab.records import Cause
 _MEMORY_NAMES = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")
 """TensorFlow's, PyTorch's and Python's own; known by name, since no backend is imported here."""
 
-_MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "out of memory", "OOM when allocating")
-"""JAX has one error for everything and says these words in it."""
-
+_MEMORY_WORDS = re.compile(
+    r"\b(MemoryError|bad_alloc|cannot allocate memory|out of memory|RESOURCE_EXHAUSTED|OOM)\b", re.IGNORECASE
+)
+"""What is said of too little memory: by JAX, which has one error for everything, and by processes that die of it."""
 
 _SIZE_WORDS = (
     "output size would be zero or negative",
@@ -35,9 +36,10 @@ def reason(error: BaseException) -> str:
     """`error` in one line; "out of memory" whatever the backend calls that, "infeasible" for sizes that cannot be."""
     if is_out_of_memory(error):
         return "out of memory"
-    words = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().partition("\n\n")[0].split())
     if cause(error) == "infeasible":
-        return f"infeasible: {words}"
+        bare = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # Keras writes in bold
+        first = bare.strip().split("\n\n")[0]
+        return f"infeasible: {' '.join(first.split())}"
     words = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
@@ -45,4 +47,9 @@ def reason(error: BaseException) -> str:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the host's or the device's memory was too small."""
     names = (kind.__name__ for kind in type(error).__mro__)
-    return any(name in _MEMORY_NAMES for name in names) or any(words in str(error) for words in _MEMORY_WORDS)
+    return any(name in _MEMORY_NAMES for name in names) or says_out_of_memory(str(error))
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether `text`, an error's or the end of a log, tells of too little memory."""
+    return _MEMORY_WORDS.search(text) is not None

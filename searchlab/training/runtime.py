@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 import keras
@@ -24,6 +25,7 @@ def device_names() -> tuple[str, ...]:
     return tuple(str(name).lower() for name in names) or ("cpu:0",)
 
 
+@cache
 def versions() -> dict[str, str]:
     """Of Python, searchlab and the libraries that decide the numbers of a training."""
     found = {"python": platform.python_version()}

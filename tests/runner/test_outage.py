@@ -16,20 +16,19 @@ import pytest
 
 from searchlab.errors import ServiceError, StorageLost
 from searchlab.executors import Death, Message
-from searchlab.records import Objective, Trial, TrialResult
+from searchlab.records import Trial, TrialResult
 from searchlab.runner import supervisor as loop
 from searchlab.runner.spool import FILE, Spool
 from searchlab.runner.supervisor import Limits, Supervisor
 from searchlab.runner.watch import Nobody
 from searchlab.search.study import Study
-from searchlab.space import Fixed, Float, Parameter, Pick, Space
 
 sys.path += [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 import postgres
+from small_study import small_study
 from test_supervisor import OBJECTIVE, ScriptedPool, good
 
-SPACE = Space((Parameter("optimizer", Fixed("sgd")), Parameter("optimizer.sgd.momentum", Float(0.0, 1.0))))
 BUDGET = 24
 
 
@@ -42,19 +41,7 @@ def server() -> Iterator[postgres.Server]:
 
 
 def study_at(url: str, pruner: str = "successive_halving") -> Study:
-    study = Study.create(
-        url,
-        "s",
-        space=SPACE,
-        objective=Objective("val_accuracy", "maximize"),
-        sampler=Pick("random", {}),
-        pruner=Pick(pruner, {}),
-        epochs=3,
-        seed=1,
-        facts={},
-    )
-    study.work_as("here/1@1.0")
-    return study
+    return small_study(url, metric="val_accuracy", pruner=pruner, owner="here/1@1.0")
 
 
 def slowly(trial: Trial, slot: int) -> list[Message | Death]:
@@ -140,7 +127,7 @@ def test_a_storage_that_is_gone_ends_the_run_and_its_results_stay(tmp_path: Path
     supervisor.pool = ScriptedPool(gone)
     with pytest.raises(StorageLost, match=r"results\.jsonl"):
         supervisor.run()
-    kept = [result.trial for result in Spool(tmp_path).results()]
+    kept = [result.trial for result, _ in Spool(tmp_path).entries()]
     assert kept[:3] == [0, 1, 2] and not (tmp_path / "studies.db").exists()
 
 
@@ -158,12 +145,12 @@ def test_a_result_that_cannot_be_written_down_is_told_all_the_same(
 
 def test_a_spoiled_line_costs_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spool = Spool(tmp_path)
-    assert list(spool.results()) == []
+    assert list(spool.entries()) == []
     spool.put(TrialResult(3, "complete", 0.25, metrics={"val_loss": float("nan")}))
     with (tmp_path / FILE).open("a") as file:
         file.write('{"trial": 4, "result": {"tri')  # killed in the middle of a line
     spool.put(TrialResult(5, "failed", None, reason="why"))
-    assert [(result.trial, result.state) for result in spool.results()] == [(3, "complete"), (5, "failed")]
+    assert [(result.trial, result.state) for result, _ in spool.entries()] == [(3, "complete"), (5, "failed")]
     assert "line 3 of" in caplog.text or "cannot be read" in caplog.text
 
 

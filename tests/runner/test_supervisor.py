@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from searchlab.errors import ServiceError
 from searchlab.executors import Death, Message
 from searchlab.records import Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
 from searchlab.runner import supervisor as module
@@ -317,6 +318,39 @@ def test_a18_a_silent_child_is_ended_and_its_trial_tried_once_more(always: bool)
     assert study.told[1].state == ("failed" if always else "complete")
     assert study.told[1].cause == ("stalled" if always else None)
     assert len(study.told) == 4
+
+
+def test_nobody_is_taken_for_silent_while_the_storage_is_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two children; what the second one says waits behind a storage that does not answer for longer than the limits."""
+    monkeypatch.setattr(module, "PAUSES", (0.3,))
+    study = ScriptedStudy()
+    tell, failed = study.tell, []
+
+    def away_once(result: TrialResult) -> None:
+        if not failed:
+            failed.append(result.trial)
+            raise ServiceError("the storage does not answer")
+        tell(result)
+
+    study.tell = away_once  # type: ignore[method-assign]
+
+    class Later(ScriptedPool):
+        """What the second child says comes a look later than what the first says."""
+
+        def wait(self, timeout: float) -> list[Message | Death]:
+            items = super().wait(timeout)
+            if items and items[0].slot == 1 and failed and not self.held:
+                self.held = True
+                self.inbox.appendleft(items[0])  # type: ignore[arg-type]
+                return []
+            return items
+
+        held = False
+
+    pool = Later(good, slots=2)
+    limits = Limits(4, stall_limit=0.1, trial_timeout=0.2, epochs=9)
+    assert supervisor(study, pool, limits=limits).run() == "done"
+    assert pool.killed == [] and {result.state for result in study.told.values()} == {"complete"}
 
 
 def test_silence_is_measured_against_the_longest_epoch() -> None:

@@ -16,6 +16,12 @@ from searchlab.search.study import Study
 from searchlab.space import Float, Parameter, Pick, Space
 
 
+def age(folder: Path) -> None:
+    """As if nobody had touched it, or what it holds, for long."""
+    for path in (*folder.rglob("*"), folder):
+        os.utime(path, (0, 0))
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """A study of four trials: two complete, one failed, one running."""
@@ -55,11 +61,13 @@ def home(tmp_path: Path) -> Home:
         for part in ("data", "sealed"):
             (home.folder / part / name).mkdir(parents=True)
             (home.folder / part / name / "x.npy").write_bytes(b"x" * 50)
-            os.utime(home.folder / part / name, (0, 0))
+            age(home.folder / part / name)
     (folder.folder / "data.json").write_text(json.dumps({"digest": "used"}), encoding="utf-8")
     (folder.folder / "results.jsonl").write_text("kept", encoding="utf-8")
     for number in (os.getpid(), 2**22 + 1):
         (folder.logs / f"worker-{number}").mkdir(parents=True)
+        (folder.logs / f"worker-{number}" / "child-0.log").touch()
+        age(folder.logs / f"worker-{number}")
     (folder.folder / ".tmp-old").touch()
     os.utime(folder.folder / ".tmp-old", (0, 0))
     (folder.folder / ".tmp-new").touch()
@@ -91,6 +99,13 @@ def test_young_data_may_belong_to_a_study_that_is_about_to_begin(home: Home) -> 
     for part in ("data", "sealed"):
         os.utime(home.folder / part / "unused", (time.time(), time.time()))
     assert not any(item.path.name == "unused" for item in sweep.find(home))
+
+
+@pytest.mark.parametrize("name", [f"studies/digits/logs/worker-{2**22 + 1}", "data/unused"])
+def test_what_was_written_to_lately_may_be_another_machine_s(home: Home, name: str) -> None:
+    path = home.folder / name
+    next(iter(path.iterdir())).touch()
+    assert path not in {item.path for item in sweep.find(home)}
 
 
 def test_the_folder_of_a_study_in_another_storage_is_left_alone(home: Home, tmp_path: Path) -> None:

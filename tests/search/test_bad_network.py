@@ -18,36 +18,23 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 
 from searchlab.errors import ServiceError
-from searchlab.records import Objective, TrialResult
+from searchlab.records import TrialResult
 from searchlab.search import mirror, postgres_client, storage
 from searchlab.search.leases import LEASES
 from searchlab.search.study import Study
-from searchlab.space import Fixed, Float, Parameter, Pick, Space
 
 sys.path.append(str(Path(__file__).parents[1]))
 
 import postgres
 from proxy import Proxy
+from small_study import small_study
 
-SPACE = Space((Parameter("optimizer", Fixed("sgd")), Parameter("optimizer.sgd.momentum", Float(0.0, 1.0))))
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def open_study(url: str, sampler: str = "random") -> Study:
-    study = Study.create(
-        url,
-        "s",
-        space=SPACE,
-        objective=Objective("val_loss", "minimize"),
-        sampler=Pick(sampler, {}),
-        pruner=Pick("none", {}),
-        epochs=3,
-        seed=1,
-        facts={},
-    )
-    study.work_as("here/1@1.0")
-    return study
+    return small_study(url, sampler=sampler, owner="here/1@1.0")
 
 
 def sure(ask: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:

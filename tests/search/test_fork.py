@@ -185,3 +185,21 @@ def test_a_name_that_is_taken_is_refused_unless_it_is_this_fork(file: str) -> No
 def test_a_study_that_is_not_there_cannot_be_forked(file: str) -> None:
     with pytest.raises(UnknownName, match="old"):
         fork(file)
+
+
+def test_a20_a_fork_whose_maker_was_killed_before_it_was_said_what_it_is_is_made_again(
+    file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(name: str) -> None:
+        raise Killed
+
+    old = Study.create(file, "old", **WHAT)
+    old.tell(TrialResult(old.ask().number, "complete", 0.5))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("searchlab.search.study.failpoint", killed)
+        Study.create(file, "new", **WHAT, fork_of="old")
+    new = Study.create(file, "new", **WHAT, fork_of="old")
+    assert new.facts["forked_from"] == {"study": "old", "trials": 1, "left_out": {}}

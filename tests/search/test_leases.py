@@ -21,17 +21,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from optuna.exceptions import StorageInternalError
 
 from searchlab.errors import ServiceError, StudyConflict
-from searchlab.records import Objective, TrialResult
+from searchlab.records import TrialResult
 from searchlab.search import leases, mirror
 from searchlab.search.leases import Owner
 from searchlab.search.study import MAX_ATTEMPTS, Study
-from searchlab.space import Fixed, Float, Parameter, Pick, Space
 
 sys.path.append(str(Path(__file__).parents[1]))
 
 from postgres import close_connections, url_of
-
-SPACE = Space((Parameter("optimizer", Fixed("sgd")), Parameter("optimizer.sgd.momentum", Float(0.0, 1.0))))
+from small_study import small_study
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,17 +54,7 @@ while (left := study.remaining(budget)) > 0:
 
 
 def open_study(url: str, sampler: str = "random") -> Study:
-    return Study.create(
-        url,
-        "s",
-        space=SPACE,
-        objective=Objective("val_loss", "minimize"),
-        sampler=Pick(sampler, {}),
-        pruner=Pick("none", {}),
-        epochs=3,
-        seed=1,
-        facts={},
-    )
+    return small_study(url, sampler=sampler)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -16,13 +16,14 @@ import psutil
 import pytest
 
 from searchlab.errors import ServiceError, SpecError, StorageLost
-from searchlab.records import Objective, TrialResult
+from searchlab.records import TrialResult
 from searchlab.search import sqlite_file
 from searchlab.search.storage import open_storage
 from searchlab.search.study import Study
-from searchlab.space import Fixed, Float, Parameter, Pick, Space
 
-SPACE = Space((Parameter("optimizer", Fixed("sgd")), Parameter("optimizer.sgd.momentum", Float(0.0, 1.0))))
+sys.path.append(str(Path(__file__).parents[1]))
+
+from small_study import small_study
 
 HOLD = """
 import sqlite3, sys
@@ -39,19 +40,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def open_study(file: Path) -> Study:
-    study = Study.create(
-        f"sqlite:///{file}",
-        "s",
-        space=SPACE,
-        objective=Objective("val_loss", "minimize"),
-        sampler=Pick("random", {}),
-        pruner=Pick("none", {}),
-        epochs=3,
-        seed=1,
-        facts={},
-    )
-    study.work_as("here/1@1.0")
-    return study
+    return small_study(f"sqlite:///{file}", owner="here/1@1.0")
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "lustre"])

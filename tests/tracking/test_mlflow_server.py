@@ -16,6 +16,10 @@ import pytest
 
 from searchlab.tracking import TRACKERS
 
+sys.path.append(str(Path(__file__).parents[1]))
+
+from proxy import Proxy
+
 MLFLOW = TRACKERS.get("mlflow")
 pytestmark = pytest.mark.slow
 
@@ -125,3 +129,21 @@ def test_a_frozen_server_does_not_hold_up_the_end(server, study, tmp_path):
         server.signal(signal.SIGCONT)
     assert delivery.undelivered > 0
     assert (tmp_path / "outbox.jsonl").exists()
+
+
+def test_c5_a_run_whose_making_was_answered_to_nobody_is_made_once(server, study, tmp_path):
+    proxy = Proxy(server.port, request=lambda piece: b"/runs/create " in piece)
+    proxy.loses = lambda number: number in (1, 3)
+    try:
+        session = MLFLOW.open(f"http://127.0.0.1:{proxy.port}", experiment="lost answers", home=tmp_path)
+        study.tell(session)
+        session.study_finished(study.result)
+        deadline = time.monotonic() + 60
+        while not session.flush(5):
+            assert time.monotonic() < deadline
+        assert session.close(30).is_complete
+    finally:
+        proxy.close()
+    assert proxy.commits > 4  # some were asked for twice
+    runs = MLFLOW.runs(server.uri, experiment="lost answers", home=tmp_path, study_uid=study.start.uid)
+    assert [run.status for run in runs] == ["FINISHED", "FINISHED", "KILLED", "FAILED", "FINISHED"]

@@ -173,3 +173,10 @@ def test_they_come_as_often_as_asked_for_unless_writing_is_slow(
     assert not writer.is_due
     now[0] += 1.0
     assert writer.is_due
+
+
+def test_each_epoch_is_kept_where_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = keeper(tmp_path, every=0.0)
+    monkeypatch.setattr(checkpoints, "SHARE", 1e-9)
+    writer.write(checkpoint(1))
+    assert writer.is_due

@@ -29,7 +29,7 @@ class _Mlflow:
         try:
             Store.ask(place)
         except Exception as error:  # whatever the client raises is the answer
-            return places.redacted(" ".join(str(error).split()))[:300]
+            return places.reason_of(error)
         return None
 
     def sync(self, uri: str | None, *, experiment: str, home: Path) -> Delivery:
@@ -41,8 +41,8 @@ class _Mlflow:
         try:
             return Store(place, experiment=experiment, home=home).runs(study_uid)
         except Exception as error:
-            message = places.redacted(" ".join(str(error).split()))[:300]
-            raise ServiceError(f"the tracking store {places.redacted(place)} cannot be read: {message}") from error
+            words = f"the tracking store {places.redacted(place)} cannot be read: {places.reason_of(error)}"
+            raise ServiceError(words) from error
 
 
 TRACKER: Tracker = _Mlflow()

@@ -6,24 +6,20 @@ that is killed leaves the taken file, which the next one begins with: steps may 
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from searchlab import atomic
 from searchlab.tracking import Delivery
-from searchlab.tracking.mlflow.places import redacted
+from searchlab.tracking.mlflow.places import reason_of
 from searchlab.tracking.mlflow.steps import Step, from_line, to_line
 from searchlab.tracking.mlflow.store import Store
-from searchlab.tracking.mlflow.words import printable
 
 FILE = "outbox.jsonl"
 """In the home folder."""
 
 BATCH = 2000
-"""Steps in one go."""
+"""Most steps in one go, so that progress is kept when the store fails half-way through a backlog."""
 
 
 class Outbox:
@@ -36,7 +32,7 @@ class Outbox:
 
     def add(self, steps: Iterable[Step], experiment: str) -> None:
         """Keep `steps`; they are on the disk when this returns."""
-        with _locked(self.path.with_suffix(".lock")):
+        with atomic.alone(self.path.with_suffix(".lock")):
             _append(self.path, (to_line(step, experiment) for step in steps))
 
     def deliver(self, connect: Callable[[], Store], experiment: str) -> Delivery:
@@ -45,8 +41,8 @@ class Outbox:
         Nothing is connected to where nothing is kept.  Other experiments' steps stay, and so does what a store out of
         reach did not take.
         """
-        with _locked(self.path.with_suffix(".sending-lock")):
-            with _locked(self.path.with_suffix(".lock")):
+        with atomic.alone(self.path.with_suffix(".sending-lock")):
+            with atomic.alone(self.path.with_suffix(".lock")):
                 if self.path.exists():
                     lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
                     _append(self._sending, lines)
@@ -69,7 +65,7 @@ class Outbox:
                 delivered += len(batch) - len(lost)
                 mine = mine[BATCH:]
         except Exception as error:  # whatever MLflow, requests or SQLAlchemy raise
-            reason = printable(redacted(str(error).strip() or type(error).__name__))[:300]
+            reason = reason_of(error)
         left = [*others, *(to_line(step, experiment) for step in mine)]
         if left:
             atomic.write_text(self._sending, "".join(f"{line}\n" for line in left))
@@ -106,23 +102,5 @@ def _sorted(path: Path, experiment: str) -> tuple[list[Step], list[str], list[st
 
 def _append(path: Path, lines: Iterable[str]) -> None:
     text = "".join(f"{line}\n" for line in lines)
-    if not text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(handle, "a", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Be the only process inside; the system unlocks when the process ends, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+    if text:
+        atomic.append(path, text, mode=0o600)

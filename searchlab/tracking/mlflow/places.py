@@ -10,11 +10,14 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from searchlab.errors import SpecError
+from searchlab.tracking.mlflow.words import printable
 
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 
 ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the default of 7 blocks for 247 s when the server is gone
+    # 7 by default, which blocks for 247 s when the server is gone.  We try again ourselves: the client would repeat the
+    # making of a run whose answer was lost, without a look whether it is there.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -52,6 +55,11 @@ def file_of(uri: str) -> Path:
 def redacted(uri: str) -> str:
     """`uri` without user name and password."""
     return re.sub(r"//[^/@]*@", "//", uri)
+
+
+def reason_of(error: BaseException) -> str:
+    """`error` in one line that may be shown: no password, nothing unprintable, not too long."""
+    return printable(redacted(" ".join(str(error).split()) or type(error).__name__))[:300]
 
 
 def artifact_folder(uri: str, home: Path) -> str | None:

@@ -9,7 +9,6 @@ same step are left out.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 import sqlite3
@@ -19,8 +18,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from searchlab import atomic
 from searchlab.failpoints import failpoint
 from searchlab.lazy import lazy
+from searchlab.records import ENDED
 from searchlab.tracking import StoredRun
 from searchlab.tracking.mlflow import places, tables, template, words
 from searchlab.tracking.mlflow.steps import Step, content_of
@@ -35,7 +36,6 @@ else:
 log = logging.getLogger(__name__)
 
 METRICS, OTHERS = 1000, 100  # most in one log_batch; mlflow/utils/validation.py
-FINAL = ("complete", "pruned", "failed")
 
 HOPELESS = frozenset(
     {
@@ -191,7 +191,7 @@ class Store:
         if run is not None:
             state = self.client.get_run(run).data.tags.get("searchlab.state")
             tags.pop("mlflow.note.content", None)
-            if step.body["parent"] is None or state in FINAL:
+            if step.body["parent"] is None or state in ENDED:
                 tags.pop("searchlab.state", None)
             else:
                 self.client.update_run(run, "RUNNING")
@@ -301,8 +301,7 @@ def _alone(home: Path, uri: str) -> Iterator[bool]:
     if not uri.startswith("sqlite:///"):
         yield False
         return
-    with (home / "mlflow.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with atomic.alone(home / "mlflow.lock"):
         file = places.file_of(uri)
         file.parent.mkdir(parents=True, exist_ok=True)
         is_new = not template.copy_to(file) and not (file.exists() and file.stat().st_size)

@@ -17,18 +17,15 @@ from itertools import islice
 from pathlib import Path
 
 from searchlab.tracking import Delivery
-from searchlab.tracking.mlflow.outbox import Outbox
-from searchlab.tracking.mlflow.places import redacted
+from searchlab.tracking.mlflow.outbox import BATCH, Outbox
+from searchlab.tracking.mlflow.places import reason_of
 from searchlab.tracking.mlflow.steps import Step
 from searchlab.tracking.mlflow.store import Store
-from searchlab.tracking.mlflow.words import printable
 
 log = logging.getLogger(__name__)
 
 GATHER = 1.0
 """Seconds that steps may wait for company."""
-BATCH = 2000
-"""Most steps in one go, so that progress is kept when the store fails half-way through a backlog."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 WARN_EVERY = 300.0
 
@@ -134,7 +131,7 @@ class Writer:
 
     def _wait_after(self, error: Exception) -> bool:
         """Count a failure and pause; whether to give up (the session is closing)."""
-        reason = printable(redacted(str(error).strip() or type(error).__name__))[:300]
+        reason = reason_of(error)
         with self._changed:
             self._attempts += 1
             self._failures += 1

@@ -351,7 +351,7 @@ class Population:
             for member in members:
                 yield member.account.failed(error)
             return
-        ended = [result for group in groups for result in group.left(frozenset())]  # when they were lost, or so
+        ended = [result for group in groups for result in group.left(frozenset())]  # lost after the last epoch
         while True:
             for result in ended:  # noqa: UP028 - a list cannot be sent a verdict
                 yield result
@@ -375,7 +375,7 @@ class Population:
                 raise
             for group in groups:
                 ended += group.left(stopped)
-                group.keep(program)
+                ended += _attempted(group, functools.partial(group.keep, program))
 
     def _compacted(
         self, key: tuple[Hashable, int], program: Program, groups: list[_Group], alive: list[_Member]
