@@ -164,7 +164,7 @@ _connections: list[Any] = []
 @sqlalchemy.event.listens_for(sqlalchemy.Pool, "connect")
 def _note(connection: Any, record: object) -> None:
     """Remember what a pool has opened: psycopg warns of a connection that is collected while it is open."""
-    if type(connection).__module__.startswith("psycopg"):
+    if any(kind.__module__.startswith("psycopg") for kind in type(connection).__mro__):  # ours is derived from theirs
         _connections.append(connection)
 
 
