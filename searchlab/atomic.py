@@ -18,11 +18,12 @@ from typing import Any
 def write_with(path: Path, write: Callable[[Path], object], *, keep: Path | None = None) -> Path:
     """Make `path` by calling `write` on a temporary file in the same folder; on any error `path` stays as it was.
 
-    The temporary name keeps the suffixes of `path`, since writers such as Keras look at them.  What was at `path` is
+    The temporary name keeps the suffixes of `path`, since writers such as Keras look at them, and begins as `left_of`
+    says.  What was at `path` is
     moved to `keep`, where that is given; a kill between the two moves leaves it there, and nothing at `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix="".join(path.suffixes[-2:]))
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix="".join(path.suffixes[-2:]))
     os.close(handle)
     temporary = Path(name)
     try:
@@ -40,6 +41,15 @@ def write_with(path: Path, write: Callable[[Path], object], *, keep: Path | None
     finally:
         os.close(folder)
     return path
+
+
+def left_of(path: Path) -> tuple[Path, ...]:
+    """What processes that were killed while they made `path` have left behind, or others are just writing."""
+    return tuple(path.parent.glob(f"{_prefix(path)}*")) if path.parent.is_dir() else ()
+
+
+def _prefix(path: Path) -> str:
+    return f".tmp-{path.name.partition('.')[0]}-"
 
 
 def write_bytes(path: Path, content: bytes, *, keep: Path | None = None) -> Path:

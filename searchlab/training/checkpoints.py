@@ -57,9 +57,9 @@ def paths_of(folder: str | Path, trial: int) -> tuple[Path, Path]:
 
 
 def remove(folder: str | Path, trials: Iterable[int]) -> None:
-    """Remove the checkpoints of trials that have ended."""
+    """Remove the checkpoints of trials that have ended, those too that a kill has cut off."""
     for trial in trials:
-        for path in paths_of(folder, trial):
+        for path in (*paths_of(folder, trial), *atomic.left_of(path_of(folder, trial))):
             path.unlink(missing_ok=True)
 
 

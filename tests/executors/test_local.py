@@ -40,6 +40,17 @@ def receive(pool: Pool) -> Message | Death:
     raise AssertionError("nothing came")
 
 
+def hear(pool: Pool, count: int) -> list[Message | Death]:
+    """The next things that arrive, together or one after another."""
+    heard: list[Message | Death] = []
+    for _ in range(20):
+        heard += pool.wait(1.0)
+        if len(heard) >= count:
+            break
+    assert len(heard) == count, heard
+    return heard
+
+
 def number_of(item: Message | Death) -> int:
     """The process number that a child told."""
     assert isinstance(item, Message)
@@ -191,7 +202,7 @@ def forked(folder: Path, entry: str, *, children: int = 2) -> Pool:
 def test_libraries_are_loaded_once_for_all_children(tmp_path: Path) -> None:
     pool = forked(tmp_path, "child_entries:loaded_by")
     try:
-        heard = [receive(pool), receive(pool)]
+        heard = hear(pool, 2)
         pool.restart(0)
         heard.append(receive(pool))
         assert all(isinstance(item, Message) for item in heard)
@@ -206,9 +217,9 @@ def test_libraries_are_loaded_once_for_all_children(tmp_path: Path) -> None:
 def test_a_fork_server_that_dies_is_a_death_of_its_children_and_is_replaced(tmp_path: Path) -> None:
     pool = forked(tmp_path, "child_entries:loaded_by")
     try:
-        first = [receive(pool), receive(pool)]
+        first = hear(pool, 2)
         os.kill(first[0].content[1], signal.SIGKILL)  # type: ignore[union-attr]
-        deaths = [receive(pool), receive(pool)]
+        deaths = hear(pool, 2)
         assert all(isinstance(item, Death) and "forks children" in item.reason for item in deaths)
         assert gone_within(2.0, [item.content[2] for item in first])  # type: ignore[union-attr]
         pool.restart(1)

@@ -134,6 +134,10 @@ def test_d3_a_kill_inside_of_writing_leaves_a_whole_one(
     monkeypatch.undo()
     found = keeper(tmp_path).read()
     assert_same(found, checkpoint(3 if step >= 3 else 2))
+    other = Keeper(Checkpoints(str(tmp_path), "s1", 0.0), 33, BELONGS)
+    other.write(checkpoint(1))
+    checkpoints.remove(tmp_path, [3])
+    assert [path.name for path in tmp_path.iterdir()] == ["trial-0033.ckpt"]  # nothing half-written either
 
 
 def test_d1_a_full_disk_keeps_the_last_one_and_training_goes_on(
