@@ -295,6 +295,7 @@ def _conclude(
     children: Children,
 ) -> Outcome:
     """Keep the champion, write the report, close the parent run."""
+    session.flush(0.0)  # a store that was out of reach has until the figures are drawn to answer
     result = result_of(study, lab.home)
     drawn: Drawn | None = None
     made: Finished | None = None
