@@ -2,8 +2,8 @@
 
 What it reports is a function of (the trial's seed, the epoch) alone, so that a test knows every value beforehand.  The
 script is a JSON file that NOOP_SCRIPT names: `{"seconds": 0.1, "trials": {"3": "segfault@2", "*": "raise@1!"}}`.  A
-trial's deed is done before the end of that epoch, in its first attempt, or in all of them with "!" at the end.  Every
-epoch that ended is a line of the file beside the script that is called `epochs.jsonl`.
+trial's deed is done before the end of that epoch ("@" alone: of every epoch), in its first attempt, or in all of them
+with "!" at the end.  Every epoch that ended is a line of the file beside the script that is called `epochs.jsonl`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,10 @@ DEEDS: dict[str, Callable[[], Any]] = {
     "sleep": lambda: time.sleep(3600),
     "hold": lambda: ctypes.PyDLL(None).sleep(3600),  # native code that lets no other thread of ours run
 }
-"""What a script may have a trial do; "nan" and "infinite" are values instead."""
+"""What a script may have a trial do."""
+
+VALUES = {"nan": float("nan"), "infinite": float("inf"), "constant": 0.25}
+"""What a script may have a trial report in place of its own value."""
 
 
 class Noop:
@@ -88,7 +91,7 @@ def _train(trial: Trial, plan: TrainingPlan) -> Progress:
             deed = _deed(script, trial, epoch)
             if deed in DEEDS:
                 DEEDS[deed]()
-            number = {"nan": float("nan"), "infinite": float("inf")}.get(deed, number)
+            number = VALUES.get(deed, number)
             metrics = {"loss": 1 - number, "accuracy": number, "val_loss": 1 - number, "val_accuracy": number}
             report = account.take(metrics, script.get("seconds", 0.0), lambda: lambda: [np.full(1, trial.number)])
             _note(trial, epoch)
@@ -104,7 +107,7 @@ def _deed(script: dict[str, Any], trial: Trial, epoch: int) -> str:
     trials = script.get("trials", {})
     deed, _, when = trials.get(str(trial.number), trials.get("*", "")).partition("@")
     always = when.endswith("!")
-    return deed if when.rstrip("!") == str(epoch) and (always or trial.attempt == 1) else ""
+    return deed if when.rstrip("!") in (str(epoch), "") and (always or trial.attempt == 1) else ""
 
 
 def _note(trial: Trial, epoch: int) -> None:
