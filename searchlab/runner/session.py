@@ -30,7 +30,7 @@ from searchlab.runner.lock import only_one
 from searchlab.runner.messages import Finish, Finished, Setup
 from searchlab.runner.outcome import Drawn, draw, result_of, write_report
 from searchlab.runner.plugins import value_parameters
-from searchlab.runner.slots import slots
+from searchlab.runner.slots import gpu_of, slots
 from searchlab.runner.spool import Spool
 from searchlab.runner.stored import open_study
 from searchlab.runner.supervisor import Ending, Limits, Listener, Supervisor
@@ -241,6 +241,8 @@ def _supervise(
         listeners=(*listeners, Tidying(lab.folder.checkpoints), Doubting(study.objective.metric, records)),
         watcher=watcher,
         spool=Spool(lab.folder.folder),
+        gpus={slot.number: gpu for slot in children.slots if (gpu := gpu_of(slot)) is not None},
+        needs_gpus=spec.execution.gpus != "auto",
     )
     supervisor.remember_weights(iter(records))
     watcher.opened(_opening(lab, count, sum(record.state in ENDED for record in records)))

@@ -41,6 +41,14 @@ class ResourceExhaustedError(Exception):
     """As TensorFlow calls what a GPU says that has too little memory."""
 
 
+class InternalError(Exception):
+    """As TensorFlow calls what the driver of a GPU says."""
+
+
+class UnimplementedError(Exception):
+    """As TensorFlow calls kernels that it has not got."""
+
+
 def _raise(error: BaseException) -> None:
     raise error
 
@@ -59,6 +67,13 @@ DEEDS: dict[str, Callable[[], Any]] = {
     "raise": lambda: _raise(ValueError("the moon is not a cheese")),
     "memory": lambda: _raise(MemoryError()),
     "gpu": lambda: _raise(ResourceExhaustedError("OOM when allocating tensor")),
+    "ecc": lambda: _raise(
+        InternalError("CUDA error: CUDA_ERROR_ECC_UNCORRECTABLE: uncorrectable ECC error encountered")
+    ),
+    "illegal": lambda: _raise(InternalError("CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was encountered")),
+    "no_kernel": lambda: _raise(
+        UnimplementedError("Determinism is not yet supported in GPU implementation of Bincount.")
+    ),
     "bad_alloc": _ask_for_memory,
     "sleep": lambda: time.sleep(3600),
     "hold": lambda: ctypes.PyDLL(None).sleep(3600),  # native code that lets no other thread of ours run
@@ -111,7 +126,9 @@ def _deed(script: dict[str, Any], trial: Trial, epoch: int) -> str:
 
 
 def _note(trial: Trial, epoch: int) -> None:
-    line = json.dumps({"trial": trial.number, "attempt": trial.attempt, "epoch": epoch, "at": time.time()})
+    line = json.dumps(
+        {"trial": trial.number, "attempt": trial.attempt, "epoch": epoch, "at": time.time(), "pid": os.getpid()}
+    )
     with Path(os.environ[SCRIPT]).with_name(LOG).open("a") as log:
         log.write(line + "\n")  # one write: whole lines
 
