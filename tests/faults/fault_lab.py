@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import noop_trials
@@ -102,7 +103,7 @@ class Lab:
     def start(self, *arguments: str, fail: str = "", once: bool = False, **environment: str) -> Command:
         """Start a command of ours; `fail` names failpoints, `once` has each of them fail one process only."""
         name = f"{len(self.commands):02d}-{arguments[0]}"
-        path = os.pathsep.join(map(str, (HERE, HERE / "plugin", HERE.parent.parent)))
+        path = os.pathsep.join(map(str, (HERE, HERE / "plugin", HERE / "clock", HERE.parent.parent)))
         given = {
             "PYTHONPATH": path,
             "SEARCHLAB_HOME": str(self.home),
@@ -148,6 +149,10 @@ class Lab:
         path = os.pathsep.join((str(tools), os.environ["PATH"]))
         return {"PATH": path, "CUDA_VISIBLE_DEVICES": "0,1,2,3", "NOOP_DEVICES": "gpu:0" if seen else "cpu:0"}
 
+    def with_clock(self, shift: float) -> dict[str, str]:
+        """The environment of a process whose wall clock is `shift` seconds ahead."""
+        return {"FAULT_CLOCK_SHIFT": str(shift)}
+
     def _storage(self) -> tuple[str, ...]:
         return () if self.url.startswith("sqlite") else ("--storage", self.url)
 
@@ -158,7 +163,10 @@ class Lab:
     def records(self) -> tuple[TrialRecord, ...]:
         """Its trials."""
         study = self.study()
-        return () if study is None else study.records()
+        if study is None:
+            return ()
+        with closing(study):  # servers have few connections
+            return study.records()
 
     def stored(self) -> list[FrozenTrial]:
         """Its trials as Optuna has them."""

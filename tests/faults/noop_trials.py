@@ -58,6 +58,13 @@ def _ask_for_memory() -> None:
     os.abort()
 
 
+def _hold() -> None:
+    """Wait for ever in native code that lets no other thread of ours run, and that no signal wakes."""
+    native, mutex = ctypes.PyDLL(None), ctypes.create_string_buffer(128)
+    native.pthread_mutex_lock(mutex)
+    native.pthread_mutex_lock(mutex)
+
+
 DEEDS: dict[str, Callable[[], Any]] = {
     "segfault": lambda: ctypes.string_at(0),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
@@ -76,7 +83,7 @@ DEEDS: dict[str, Callable[[], Any]] = {
     ),
     "bad_alloc": _ask_for_memory,
     "sleep": lambda: time.sleep(3600),
-    "hold": lambda: ctypes.PyDLL(None).sleep(3600),  # native code that lets no other thread of ours run
+    "hold": _hold,
 }
 """What a script may have a trial do."""
 
