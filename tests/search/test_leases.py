@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import psutil
 import pytest
 import sqlalchemy
 from hypothesis import settings
@@ -85,6 +86,43 @@ def test_a_budget_is_exact_with_several_processes(url: str, sampler: str) -> Non
     assert [record.state for record in open_study(url, sampler).records()] == ["complete"] * 41
 
 
+@pytest.mark.slow
+def test_trials_that_wait_are_claimed_once_each_by_two_processes(url: str) -> None:
+    """A10: with SQLite's own transactions two processes both read "waiting" and both claim the same trial."""
+    study = open_study(url)
+    assert mirror.enqueue(study._study, [study._drawn(number) for number in range(200)], first=0)
+    study.close()
+    workers = [worker(url, 200, cohort=cohort) for cohort in (1, 3)]
+    handed = [[int(number) for number in one.communicate(timeout=120)[0].split()] for one in workers]
+    assert all(one.returncode == 0 for one in workers) and all(handed)
+    assert sorted(number for numbers in handed for number in numbers) == list(range(200))
+    records = open_study(url).records()
+    assert [(record.state, record.trial.attempt) for record in records] == [("complete", 1)] * 200
+
+
+def test_a_process_is_known_by_more_than_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A19: the start of a process in seconds since 1970 moves with the machine's clock."""
+    here = Owner.here()
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: time.time() + 3600)
+    assert Owner.here() == here and not here.is_dead_here()
+
+
+@pytest.mark.parametrize("ask", ["retry", "retry_alone", "give_back"])
+def test_a_trial_that_another_one_has_ended_meanwhile_is_let_go(url: str, ask: str) -> None:
+    """A supervisor that was frozen for longer than its lease, and whose child died over that trial, ended with 70."""
+    frozen, other = supervisor(url, seconds=0.1), supervisor(url, "other/2@2.0")
+    number = frozen.ask().number
+    time.sleep(0.2)
+    assert other.reap() == (number,)
+    assert other.ask().number == number
+    other.tell(TrialResult(number, "complete", 0.5))
+    if ask == "retry":
+        assert frozen.retry(number)
+    else:
+        getattr(frozen, ask)([number])
+    assert frozen.record(number).state == "complete" and frozen.record(number).trial.attempt == 2
+
+
 def test_a_process_that_was_killed_on_this_machine_is_not_waited_for(url: str) -> None:
     study = supervisor(url)
     dying = worker(url, 9, cohort=2, dies=True)
@@ -131,6 +169,20 @@ def test_a_late_result_counts_while_the_trial_waits_for_its_next_attempt(url: st
     late.renew()
     late.tell(TrialResult(lost.number, "complete", 0.1))
     assert other.records()[lost.number].value == 0.1 and other.remaining(1) == 0
+
+
+@pytest.mark.parametrize("ask", ["reap", "records", "retry", "retry_alone", "ask_next"])
+def test_a_supervisor_that_was_frozen_goes_on_though_its_trial_has_ended_elsewhere(url: str, ask: str) -> None:
+    """Chaos, seed 2: values that waited to be written met the end of their trial, and the supervisor ended with 70."""
+    frozen, quick = supervisor(url, seconds=0.0), supervisor(url, "other/2@2.0")
+    lost = frozen.ask()
+    time.sleep(0.01)
+    assert quick.reap() == (lost.number,)
+    quick.tell(TrialResult(quick.ask().number, "complete", 0.9))
+    frozen.judge([(lost.number, 1, 0.4)])  # a patient write
+    questions = {"retry": (lost.number,), "retry_alone": ([lost.number],), "ask_next": (1,)}
+    getattr(frozen, ask)(*questions.get(ask, ()))
+    assert frozen.record(lost.number).value == 0.9 and frozen.reap() == ()
 
 
 def test_what_was_taken_from_a_silent_supervisor_is_not_its_own_to_give_back(url: str) -> None:
