@@ -24,6 +24,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import logging
 import math
 import random
 import time
@@ -45,6 +46,8 @@ from searchlab.failpoints import failpoint
 from searchlab.search import leases
 from searchlab.search.leases import TRIALS
 from searchlab.search.sqlite_file import READS, RECIPE
+
+log = logging.getLogger(__name__)
 
 UPSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """How each database is told to insert a row or to change the one that is there."""
@@ -268,7 +271,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
 
     def refresh(self) -> None:
         """Take over the new trials and all changes of those that are not this process's own."""
-        self._flush()
+        self._catch_up()
         if not self._is_loaded:
             return self._load()
         foreign = self._unfinished - self._mine
@@ -408,7 +411,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
     @_again
     def claim(self, trial_ids: Sequence[int]) -> tuple[int, ...]:
         """Set waiting trials running; those that no other process was quicker with."""
-        self._flush()
+        self._catch_up()
         wanted, now = tuple(trial_ids), datetime.now()
         change = {"state": TrialState.RUNNING, "datetime_start": _utc(now)}
         with self._begun() as connection:
@@ -470,7 +473,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         For as long as a lease lasts after the database was out of reach, leases that have ended say nothing: nobody
         could renew them.
         """
-        self._flush()
+        self._catch_up()
         self._load()
         if self._lease is None:
             with self._answering():
@@ -505,7 +508,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
     @_again
     def settle(self, known: Collection[int]) -> None:
         """Have wait again what this process has claimed but for the `known`; see the function of this name."""
-        self._flush()
+        self._catch_up()
         self._load()
         with self._begun() as connection:
             self._lock(connection)  # what this process has asked for before is done by now, or never
@@ -618,6 +621,13 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             self._rows = {table: rows.get(table, {}) | self._rows.get(table, {}) for table in {*rows, *self._rows}}
             self._states = {i: states.get(i, {}) | self._states.get(i, {}) for i in {*states, *self._states}}
             raise
+
+    def _catch_up(self) -> None:
+        """Write what patient writes have left.  That others have ended its trials is no news to whoever asks now."""
+        try:
+            self._flush()
+        except UpdateFinishedTrialError as error:
+            log.info("%s", error)
 
     @_again
     def _write_down(

@@ -324,34 +324,27 @@ class Study:
         news = [p for p in points if p[0] not in stop and p[1] > self._survived.get(p[0], 0)]
         stop |= {p[0] for p in news if self._has_ended(p[0])}  # by another attempt, when this one was taken for lost
         news = [p for p in news if p[0] not in stop]
-        try:
-            with self._one_transaction(patient=not self._prunes):
-                for number, epoch, value in news:
-                    live = self._live_trial(number)
-                    if epoch not in self._storage.get_trial(live._trial_id).intermediate_values:  # of a failed attempt
-                        live.report(value, epoch)
-                if self._prunes:
-                    asked = [n for n, epoch, _ in news if epoch < self.epochs]
-                    stop |= {n for n in asked if self._live_trial(n).should_prune()}
-        except optuna.exceptions.UpdateFinishedTrialError as error:
-            log.info("%s", error)
-            stop |= {p[0] for p in news if self._has_ended(p[0])}
-        return frozenset(stop)
+        with self._one_transaction(patient=not self._prunes):
+            for number, epoch, value in news:
+                live = self._live_trial(number)
+                if epoch not in self._storage.get_trial(live._trial_id).intermediate_values:  # of a failed attempt
+                    live.report(value, epoch)
+            if self._prunes:
+                asked = [n for n, epoch, _ in news if epoch < self.epochs]
+                stop |= {n for n in asked if self._live_trial(n).should_prune()}
+        return frozenset(stop | {p[0] for p in news if self._has_ended(p[0])})
 
     def tell(self, result: TrialResult) -> None:
         """Store how a trial ended.  A trial that has ended before keeps its first ending."""
         state, value, result = self._verdict(result)
-        try:
-            with self._one_transaction():
-                live = self._live_trial(result.trial)
-                if self._storage.get_trial(live._trial_id).state == TrialState.WAITING:  # it was taken for lost
-                    mirror.claim(self._study, [live._trial_id])
-                if result.state == "failed" and result.cause in TOLD_AS_BAD:
-                    live.set_constraint(f"searchlab:{result.cause}", 1.0)
-                live.set_user_attr("result", encoding.result_to_json(result))
-                self._study.tell(live, value, state=state, skip_if_finished=True)
-        except optuna.exceptions.UpdateFinishedTrialError:
-            log.info("trial %d had ended before; this result of it is not stored", result.trial)
+        with self._one_transaction():
+            live = self._live_trial(result.trial)
+            if self._storage.get_trial(live._trial_id).state == TrialState.WAITING:  # it was taken for lost
+                mirror.claim(self._study, [live._trial_id])
+            if result.state == "failed" and result.cause in TOLD_AS_BAD:
+                live.set_constraint(f"searchlab:{result.cause}", 1.0)
+            live.set_user_attr("result", encoding.result_to_json(result))
+            self._study.tell(live, value, state=state, skip_if_finished=True)
         self._live.pop(result.trial, None)
         self._survived.pop(result.trial, None)
 
@@ -599,8 +592,13 @@ class Study:
 
     @contextmanager
     def _one_transaction(self, *, patient: bool = False) -> Iterator[None]:
-        with _answering(self.url), mirror.together(self._study, patient=patient):
-            yield
+        """While inside, writes are gathered; nothing is written of a trial that another process has ended."""
+        with _answering(self.url):
+            try:
+                with mirror.together(self._study, patient=patient):
+                    yield
+            except optuna.exceptions.UpdateFinishedTrialError as error:
+                log.info("not stored: %s", error)
 
     def _live_trial(self, number: int) -> optuna.trial.Trial:
         if number not in self._live:

@@ -133,6 +133,20 @@ def test_a_late_result_counts_while_the_trial_waits_for_its_next_attempt(url: st
     assert other.records()[lost.number].value == 0.1 and other.remaining(1) == 0
 
 
+@pytest.mark.parametrize("ask", ["reap", "records", "retry", "retry_alone", "ask_next"])
+def test_a_supervisor_that_was_frozen_goes_on_though_its_trial_has_ended_elsewhere(url: str, ask: str) -> None:
+    """Chaos, seed 2: values that waited to be written met the end of their trial, and the supervisor ended with 70."""
+    frozen, quick = supervisor(url, seconds=0.0), supervisor(url, "other/2@2.0")
+    lost = frozen.ask()
+    time.sleep(0.01)
+    assert quick.reap() == (lost.number,)
+    quick.tell(TrialResult(quick.ask().number, "complete", 0.9))
+    frozen.judge([(lost.number, 1, 0.4)])  # a patient write
+    questions = {"retry": (lost.number,), "retry_alone": ([lost.number],), "ask_next": (1,)}
+    getattr(frozen, ask)(*questions.get(ask, ()))
+    assert frozen.record(lost.number).value == 0.9 and frozen.reap() == ()
+
+
 def test_what_was_taken_from_a_silent_supervisor_is_not_its_own_to_give_back(url: str) -> None:
     silent, other = supervisor(url, seconds=0.0), supervisor(url, "other/2@2.0")
     lost = silent.ask()
