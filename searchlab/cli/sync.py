@@ -14,16 +14,14 @@ def sync(
     storage: Storage = None,
 ) -> None:
     """Deliver what MLflow has not got because it was out of reach."""
+    from searchlab.runner.deliver import deliver
     from searchlab.runner.home import Home
-    from searchlab.runner.stored import stored_spec, study_names
-    from searchlab.tracking import TRACKERS
+    from searchlab.runner.stored import study_names
 
     home = Home.find()
     is_left = False
     for name in [study] if study else study_names(home, storage):
-        spec = stored_spec(name, home, storage)
-        tracker = TRACKERS.get("mlflow" if spec.tracking.enabled else "none")
-        delivery = tracker.sync(spec.tracking.uri, experiment=spec.tracking.experiment or name, home=home.folder)
+        delivery = deliver(name, home, storage)
         typer.echo(f"{name}: {delivery}")
         is_left = is_left or delivery.undelivered > 0
     if is_left:

@@ -402,7 +402,7 @@ class Study:
                 log.warning("trial %d was taken for lost, since this supervisor was silent for too long", number)
 
     def reap(self) -> tuple[int, ...]:
-        """Have every running trial whose supervisor is gone wait for another attempt; the numbers of those.
+        """Have every running trial whose supervisor is gone wait for another attempt; the numbers of those lost.
 
         A trial that was lost in MAX_ATTEMPTS attempts is failed.  Any supervisor may do this at any time; its own
         leases are renewed first.
@@ -417,7 +417,7 @@ class Study:
             reason = f"lost in {MAX_ATTEMPTS} attempts: each time its supervisor died"
             self.tell(TrialResult(number, "failed", None, reason=reason))
             self._given_up.discard(number)
-        return waiting
+        return (*waiting, *over)
 
     def give_back(self, trial_numbers: Iterable[int]) -> None:
         """Have running trials of this supervisor, which leaves, wait for another attempt; no loss is counted."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from searchlab.errors import ServiceError
-from searchlab.tracking import Delivery, Session, StoredRun, Tracker
+from searchlab.tracking import Session, StoredRun, Tracker
 from searchlab.tracking.mlflow import places
-from searchlab.tracking.mlflow.outbox import FILE, Outbox
 from searchlab.tracking.mlflow.session import MlflowSession
 from searchlab.tracking.mlflow.store import Store
 
@@ -31,10 +30,6 @@ class _Mlflow:
         except Exception as error:  # whatever the client raises is the answer
             return places.reason_of(error)
         return None
-
-    def sync(self, uri: str | None, *, experiment: str, home: Path) -> Delivery:
-        place = places.resolve(uri, home)
-        return Outbox(home / FILE).deliver(lambda: Store(place, experiment=experiment, home=home), experiment)
 
     def runs(self, uri: str | None, *, experiment: str, home: Path, study_uid: str) -> tuple[StoredRun, ...]:
         place = places.resolve(uri, home)
