@@ -132,13 +132,15 @@ class Lab:
 
     def help(self, *, fail: str = "", once: bool = False) -> Command:
         """`searchlab worker`."""
-        return self.start("worker", NAME, "--plain", *self._storage(), fail=fail, once=once)
+        return self.start("worker", NAME, "--plain", *self.storage, fail=fail, once=once)
 
     def resume(self, *words: str, fail: str = "", once: bool = False) -> Command:
         """`searchlab resume`."""
-        return self.start("resume", NAME, "--plain", *self._storage(), *words, fail=fail, once=once)
+        return self.start("resume", NAME, "--plain", *self.storage, *words, fail=fail, once=once)
 
-    def _storage(self) -> tuple[str, ...]:
+    @property
+    def storage(self) -> tuple[str, ...]:
+        """The words by which a command that has no study file finds the storage."""
         return () if self.url.startswith("sqlite") else ("--storage", self.url)
 
     def study(self) -> Study | None:

@@ -38,7 +38,7 @@ def check_study(
     """
     faults = list(_faults(lab, budget, frozenset(failed), led))
     if lab.is_tracked and "sync" in COMMANDS:
-        synced = lab.start("sync")
+        synced = lab.start("sync", *lab.storage)
         faults += [f"sync ended with {synced.process.returncode}"] if synced.wait(90) else []
         faults += _tracking_faults(lab, uri)
     faults += _command_faults(lab, statuses)
