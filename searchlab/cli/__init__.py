@@ -39,6 +39,7 @@ COMMANDS = (
     "trials",
     "report",
     "sync",
+    "audit",
     "final_test",
     "export",
     "ui",

@@ -12,17 +12,20 @@ from searchlab.cli._options import OneStudy, Storage
 def sync(
     study: OneStudy = None,
     storage: Storage = None,
+    rebuild: bool = typer.Option(False, "--rebuild", help="Also write again what MLflow lacks or has otherwise."),
 ) -> None:
-    """Deliver what MLflow has not got because it was out of reach."""
-    from searchlab.runner.deliver import deliver
+    """Deliver what MLflow has not got because it was out of reach, or because a run was killed."""
+    from searchlab.runner import deliver
     from searchlab.runner.home import Home
     from searchlab.runner.stored import study_names
 
     home = Home.find()
     is_left = False
     for name in [study] if study else study_names(home, storage):
-        delivery = deliver(name, home, storage)
+        delivery = deliver.deliver(name, home, storage)
         typer.echo(f"{name}: {delivery}")
+        if rebuild and not delivery.undelivered:
+            typer.echo(f"{name}: written again: {deliver.rebuild(name, home, storage)}")
         is_left = is_left or delivery.undelivered > 0
     if is_left:
         raise typer.Exit(4)

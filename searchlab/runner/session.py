@@ -164,7 +164,7 @@ def _checkpoints(lab: Lab, study: Study) -> Checkpoints | None:
 
 
 def _create(lab: Lab, choice: Choice, fork_of: str | None) -> tuple[Study, tuple[int, ...]]:
-    """The study in the storage, new or found again, and what later commands need in its folder; trials that were lost."""
+    """The study, new or found again, with what later commands need in its folder; and trials that were lost."""
     resolved = to_yaml(lab.spec.resolved())
     study = _stored(lab, resolved, choice, fork_of)
     study.remember(budget=lab.spec.search.trials, resolved=resolved)

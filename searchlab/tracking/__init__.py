@@ -6,7 +6,7 @@ it.  This wing knows MLflow and neither Keras nor Optuna.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -99,6 +99,35 @@ class Delivery:
         return f"{lost} records not delivered to the tracking store ({self.reason}){place}"
 
 
+@dataclass(frozen=True)
+class Audit:
+    """What the storage, the outbox and the tracker have of a study, and where they differ."""
+
+    trials: int = 0
+    """Those that have ended, by the storage."""
+    runs: int = 0
+    """Attempts of trials, by the tracker."""
+    records: int = 0
+    """Delivered from this machine."""
+    waiting: int = 0
+    """Still to be delivered."""
+    spoiled: int = 0
+    """Records in the outbox that cannot be read."""
+    refused: int = 0
+    """Records that the tracker would not take, or that were spoiled."""
+    storage_digest: str = ""
+    """Over each trial's number, attempt, end, parameters, curve of the objective and final numbers."""
+    tracked_digest: str = ""
+    """Over the same, as the tracker has it."""
+    faults: tuple[str, ...] = ()
+    """Each difference in one line."""
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether nothing is missing, doubled or different."""
+        return not (self.faults or self.waiting) and self.storage_digest == self.tracked_digest
+
+
 class Session(Protocol):
     """One process's line to a tracker.
 
@@ -175,6 +204,25 @@ class Tracker(Protocol):
 
         Raises:
             ServiceError: The store cannot be reached.
+        """
+
+    def audit(
+        self, uri: str | None, *, experiment: str, home: Path, start: StudyStart, records: Iterable[TrialRecord]
+    ) -> Audit:
+        """Compare what the storage has (`records`) with what this tracker and the outbox have.
+
+        Raises:
+            ServiceError: The store cannot be reached.
+        """
+
+    def rebuild(
+        self, uri: str | None, *, experiment: str, home: Path, start: StudyStart, result: StudyResult
+    ) -> Delivery:
+        """Write again what `audit` finds missing or different.
+
+        Raises:
+            ServiceError: The store cannot be reached.
+            StudyConflict: A process of this machine works on the study.
         """
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from searchlab.data import Array
 from searchlab.records import Epoch, StudyResult, TestScore, Trial, TrialRecord
-from searchlab.tracking import Delivery, Session, StoredRun, StudyStart, Tracker
+from searchlab.tracking import Audit, Delivery, Session, StoredRun, StudyStart, Tracker
 
 
 class _Session:
@@ -53,6 +53,16 @@ class _Nothing:
 
     def runs(self, uri: str | None, *, experiment: str, home: Path, study_uid: str) -> tuple[StoredRun, ...]:
         return ()
+
+    def audit(
+        self, uri: str | None, *, experiment: str, home: Path, start: StudyStart, records: Iterable[TrialRecord]
+    ) -> Audit:
+        return Audit()
+
+    def rebuild(
+        self, uri: str | None, *, experiment: str, home: Path, start: StudyStart, result: StudyResult
+    ) -> Delivery:
+        return Delivery()
 
 
 TRACKER: Tracker = _Nothing()

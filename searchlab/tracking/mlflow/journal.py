@@ -127,8 +127,7 @@ class Journal:
             os.close(handle)
             return None
         found = cls(path, handle)
-        with contextlib.suppress(OSError, ValueError):
-            found._done = min(int(path.with_suffix(SENT).read_text()), found._size)
+        found._done = min(_sent(path), found._size)
         found._in_file = sum(1 for _ in _lines(handle, found._done, found._size))
         return found
 
@@ -225,25 +224,46 @@ class Journal:
             os.close(self._handle)
 
 
-def steps_of(path: Path) -> Iterator[Step | None]:
-    """Every step of a journal, packed or not; None for each line that cannot be read."""
-    opened = gzip.open(path, "rb") if path.name.endswith(PACKED) else path.open("rb")
-    with opened as file:
-        while True:
+def steps_of(path: Path, *, delivered: bool = False) -> Iterator[Step | None]:
+    """Every step of a journal, packed or not, or those that were delivered; None for each line that cannot be read."""
+    is_packed = path.name.endswith(PACKED)
+    left = _sent(path) if delivered and not is_packed else None
+    with gzip.open(path, "rb") if is_packed else path.open("rb") as file:
+        while left is None or left > 0:
             try:
                 line = file.readline()
             except (OSError, EOFError):  # the packed file is damaged from here on
                 yield None
                 return
-            if not line:
+            if not line.endswith(b"\n"):
                 return
-            if line.endswith(b"\n"):
-                try:
-                    step = from_line(line)
-                except (ValueError, KeyError, TypeError):
-                    yield None
-                else:
-                    yield step
+            left = left and left - len(line)
+            try:
+                step = from_line(line)
+            except (ValueError, KeyError, TypeError):
+                yield None
+            else:
+                yield step
+
+
+def waiting_in(path: Path) -> int:
+    """How many lines of an unpacked journal are left to deliver, whoever holds it."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return 0
+    try:
+        return sum(1 for _ in _lines(handle, _sent(path), os.fstat(handle).st_size))
+    finally:
+        os.close(handle)
+
+
+def _sent(path: Path) -> int:
+    """How far a journal was delivered; the beginning where that cannot be told."""
+    try:
+        return int(path.with_suffix(SENT).read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def _write(handle: int, content: bytes) -> None:

@@ -143,6 +143,12 @@ class Store:
             self._found.add(uid)
         return self._ids[uid]
 
+    def delete(self, uid: str) -> None:
+        """Delete every run that bears the uid; MLflow can restore them."""
+        for run in self._search(f"tags.`searchlab.run_uid` = '{uid}'"):
+            self.client.delete_run(run.info.run_id)
+        self._ids.pop(uid, None)
+
     def runs(self, study_uid: str) -> tuple[StoredRun, ...]:
         """Every run of a study, its own first."""
         found = [self._stored(run) for run in self._search(f"tags.`searchlab.study_uid` = '{study_uid}'")]
