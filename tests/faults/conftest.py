@@ -22,7 +22,17 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     made.close()
 
 
-SAMPLE = ("A1_", "[segfault]", "[trial.sent]", "[result.spooled]", "[reap.released]", "SIGTERM", "[study.defined]")
+SAMPLE = (
+    "A1_",
+    "A12_",
+    "schedule",
+    "[segfault]",
+    "[trial.sent]",
+    "[result.spooled]",
+    "[reap.released]",
+    "SIGTERM",
+    "[study.defined]",
+)
 """What `make test` runs; `make faults` runs all."""
 
 

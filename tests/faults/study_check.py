@@ -37,9 +37,9 @@ def check_study(
     """
     faults = list(_faults(lab, budget, frozenset(failed), led))
     if lab.is_tracked:
-        synced = lab.start("sync", NAME, *lab._storage())
+        synced = lab.start("sync", NAME, *lab.storage)
         faults += [f"sync ended with {synced.process.returncode}"] if synced.wait(90) else []
-        audited = lab.start("audit", NAME, *lab._storage())
+        audited = lab.start("audit", NAME, *lab.storage)
         faults += [f"audit says\n{audited.said}{audited.errors}"] if audited.wait(90) else []
         faults += _tracking_faults(lab, uri)
     faults += _command_faults(lab, statuses)
