@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from searchlab.records import ENDED, Epoch, Trial, TrialRecord
+from searchlab.records import Epoch, Trial, TrialRecord
+from searchlab.tracking import Session
 from searchlab.training import checkpoints
 
 
@@ -15,6 +17,16 @@ class Records(Protocol):
 
     def record(self, trial_number: int) -> TrialRecord:
         """A trial as the storage knows it now."""
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """What supervisors that died have left to others."""
+
+    lost: tuple[int, ...]
+    """Trials that they worked on."""
+    told: tuple[int, ...]
+    """Trials that they had results of, which the storage had not got."""
 
 
 class Ends(Protocol):
@@ -28,14 +40,26 @@ class Ends(Protocol):
 
 
 def tell_lost(study: Records, trial_numbers: Iterable[int], listeners: Iterable[Ends]) -> None:
-    """Tell of trials whose supervisor died: they wait again, or were lost too often and have failed."""
+    """Tell of trials whose supervisor died: they wait again, or were lost too often and have failed.
+
+    One that is complete by now was brought to its end by another supervisor, which tells of that itself.
+    """
     for number in trial_numbers:
         record = study.record(number)
         for listener in listeners:
-            if record.state in ENDED:
+            if record.state == "failed":
                 listener.trial_finished(record)
             else:
                 listener.trial_lost(number, record.trial.attempt - 1)
+
+
+def tell_legacy(study: Records, legacy: Legacy, session: Session) -> None:
+    """Tell the tracker of the `legacy`; of runs that were begun it knows by itself."""
+    tell_lost(study, legacy.lost, (session,))
+    begun = {number for number, _ in session.left_behind()}
+    for number in legacy.told:
+        if number not in begun:
+            session.trial_finished(study.record(number))
 
 
 class Quiet:

@@ -608,7 +608,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             self._flush()
 
     def _flush(self) -> None:
-        """Write what was gathered, in one transaction.
+        """Write what was gathered, in one transaction; no ending of a trial that another process works on.
 
         Raises:
             UpdateFinishedTrialError: Another process has ended a trial; what was gathered of it is not written.
@@ -642,7 +642,9 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
                 TRIALS.c.trial_id.in_(touched), TRIALS.c.state.in_(FINISHED)
             )
             ended = set(connection.scalars(ended_before.order_by(TRIALS.c.trial_id).with_for_update()))
+            late = self._late(connection, states) - ended
             left = ended | self._given_before(connection, states)
+            left |= leases.of_others(connection, late, self._lease[0]) if late and self._lease else set()
             for table, content in rows.items():
                 kept = [row for (trial_id, _), row in content.items() if trial_id not in left]
                 if kept:
@@ -652,11 +654,21 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
                     connection.execute(TRIALS.update().where(TRIALS.c.trial_id == trial_id).values(change))
             if states and self._lease is not None:
                 leases.release(connection, set(states) - left)
+        if late:  # refused, or an attempt was counted that nobody had begun
+            self._mine -= late
+            self._read(late)
         if ended:
             self._mine -= ended
             self._read(ended)
             numbers = ", ".join(str(self._numbers[trial_id]) for trial_id in sorted(ended))
             raise UpdateFinishedTrialError(f"ended by another process before: trial {numbers}")
+
+    def _late(self, connection: sqlalchemy.Connection, states: Mapping[int, Row]) -> set[int]:
+        """Those of the trials that shall end which this process does not hold any more."""
+        ending = {i for i, change in states.items() if change["state"] in FINISHED}
+        if not ending or self._lease is None:
+            return set()
+        return ending - leases.held(connection, self._study_id, self._lease[0])
 
     def _given_before(self, connection: sqlalchemy.Connection, states: Mapping[int, Row]) -> set[int]:
         """Those of the trials that shall wait again which do so already, or which another one holds by now."""

@@ -3,7 +3,8 @@
 The storage is the only memory: any process that opens the study goes on where the last one stopped.  A trial keeps its
 number, its parameters and its seed through all its attempts.  Why a lost trial goes back to "waiting" instead of
 failing and coming back under a new number: so a study that was killed and resumed has the very trials of one that was
-not, and a late result of the lost attempt is as good as that of the next.
+not, and a late result of a lost attempt is as good as that of the next while the trial waits for it.  Once another
+supervisor has begun it, that one's counts: so each attempt has one writer, here and in MLflow.
 """
 
 from __future__ import annotations
@@ -334,8 +335,11 @@ class Study:
                 stop |= {n for n in asked if self._live_trial(n).should_prune()}
         return frozenset(stop | {p[0] for p in news if self._has_ended(p[0])})
 
-    def tell(self, result: TrialResult) -> None:
-        """Store how a trial ended.  A trial that has ended before keeps its first ending."""
+    def tell(self, result: TrialResult) -> bool:
+        """Store how a trial ended, unless it had ended before or another supervisor works on it; what is stored now.
+
+        False when that is not `result`.
+        """
         state, value, result = self._verdict(result)
         with self._one_transaction():
             live = self._live_trial(result.trial)
@@ -347,6 +351,12 @@ class Study:
             self._study.tell(live, value, state=state, skip_if_finished=True)
         self._live.pop(result.trial, None)
         self._survived.pop(result.trial, None)
+        frozen = self._frozen(result.trial)
+        return (
+            frozen is not None
+            and frozen.state.is_finished()
+            and frozen.user_attrs.get("result") == encoding.result_to_json(result)
+        )
 
     def _verdict(self, result: TrialResult) -> tuple[TrialState, float | None, TrialResult]:
         """How Optuna is told: its state, the value where there is one, and the result as it is stored.
