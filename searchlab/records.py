@@ -13,10 +13,11 @@ State: TypeAlias = Literal["waiting", "running", "complete", "pruned", "failed"]
 ENDED: tuple[State, ...] = ("complete", "pruned", "failed")
 """The states that a trial does not leave."""
 
-Cause: TypeAlias = Literal["diverged", "infeasible", "memory", "time", "stalled", "lost", "error"]
+Cause: TypeAlias = Literal["diverged", "infeasible", "memory", "time", "stalled", "lost", "device", "error"]
 """What is behind a failure, or (time) behind an early end.
 
 The first three are faults of the parameters, and samplers are told so; `lost` and `stalled` trials had other attempts.
+`device` is what a trial says whose GPU failed; it is trained elsewhere, and never ends so.
 """
 
 

@@ -9,6 +9,7 @@ from searchlab import cli
 from searchlab.cli._progress import Progress
 from searchlab.cli._words import say
 from searchlab.errors import AllTrialsFailed, Interrupted
+from searchlab.reports.words import reason_lines
 from searchlab.runner.final_test import final_test as open_seal
 from searchlab.runner.home import Home
 from searchlab.runner.session import Outcome, run
@@ -51,4 +52,5 @@ def _complain(outcome: Outcome, name: str) -> None:
     if outcome.ending == "paused":
         raise AllTrialsFailed(f"paused: {outcome.pause_reason}. When it is mended:  searchlab resume {name}")
     if outcome.result.best is None:
-        raise AllTrialsFailed(f"no trial of {name!r} was completed. {outcome.failures}")
+        reasons = "; ".join(line.strip() for line in reason_lines(outcome.result))
+        raise AllTrialsFailed(f"no trial of {name!r} was completed, so there is no best one. {reasons}")

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from searchlab.records import StudyResult, TestScore
-from searchlab.reports import statistics
+from searchlab.reports import sameness, statistics
 
 MADE_FOR_SHARES = ("accuracy",)
 """Endings of metrics that are shares of right answers, whose errors are binomial."""
+
+REASONS = 10
+"""So many reasons have a line of their own."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,7 @@ def study_lines(result: StudyResult, *, sd: float | None = None) -> list[str]:
     lines = [f"{_trial_count(result)}."]
     best = result.best
     if best is None or best.value is None:
-        reasons = sorted({record.result.reason for record in result.trials if record.result and record.result.reason})
-        return [*lines, "No trial has a value.", *(f"Reason: {reason}" for reason in reasons[:5])]
+        return [*lines, "No trial has a value.", *reason_lines(result)]
     epoch = f" after epoch {best.result.best_epoch}" if best.result and best.result.best_epoch else ""
     lines.append(f"Best {metric}: {score_text(metric, best.value)}, by trial {best.trial.number}{epoch}.")
     doubt = optimism(result, sd=sd)
@@ -68,10 +70,24 @@ def study_lines(result: StudyResult, *, sd: float | None = None) -> list[str]:
             f"{word} (if all were equally good); scores within {difference_text(metric, doubt.noise)} of each other "
             f"are not told apart by {result.validation_examples:,} validation examples."
         )
-    lines += [*fork_lines(result.facts), *_left_to_fit(result)]
+    lines += [*sameness_lines(result), *fork_lines(result.facts), *_left_to_fit(result)]
     if result.test is None:
         lines.append(f"The test set is sealed. To open it once: searchlab final-test {result.name}")
     return lines
+
+
+def reason_lines(result: StudyResult) -> list[str]:
+    """A line for each reason for which trials failed or were pruned, with how many did so; the most frequent first."""
+    reasons = Counter(record.result.reason for record in result.trials if record.result and record.result.reason)
+    lines = [f"{count:5} × {reason}" for reason, count in reasons.most_common(REASONS)]
+    left = sum(reasons.values()) - sum(count for _, count in reasons.most_common(REASONS))
+    return [*lines, f"{left:5} × other reasons: searchlab trials {result.name} --csv FILE"] if left else lines
+
+
+def sameness_lines(result: StudyResult) -> list[str]:
+    """A warning when many trials differ in nothing that was measured; nothing for others."""
+    found = sameness.largest(result.trials)
+    return [] if found is None else [sameness.warning(result.objective.metric, found)]
 
 
 def fork_lines(facts: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from searchlab.executors import Death
 from searchlab.records import Cause, TrialResult
-from searchlab.training.faults import says_out_of_memory
+from searchlab.training.faults import says_device_lost, says_out_of_memory
 
 EQUAL_FAILURES = 5
 """So many trials in a row that fail with the same words, or whose children die, mean a wrong set-up."""
@@ -19,9 +19,12 @@ ABRUPT = ("signal SIGABRT", "exit status")
 
 
 def cause_of(death: Death) -> Cause:
-    """Why a child died that nobody here has killed: "memory" where that can be told, else "lost"."""
-    is_memory = death.reason.startswith(ABRUPT) and says_out_of_memory(death.log_tail)
-    return "memory" if is_memory else "lost"
+    """Why a child died that nobody here has killed: "memory" or "device" where that can be told, else "lost"."""
+    if not death.reason.startswith(ABRUPT):
+        return "lost"
+    if says_device_lost(death.log_tail):
+        return "device"
+    return "memory" if says_out_of_memory(death.log_tail) else "lost"
 
 
 class Failures:

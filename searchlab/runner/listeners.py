@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from searchlab.records import Epoch, Trial, TrialRecord
+from searchlab.reports import sameness
 from searchlab.tracking import Session
 from searchlab.training import checkpoints
+
+log = logging.getLogger(__name__)
 
 
 class Records(Protocol):
@@ -97,3 +101,20 @@ class Tidying(Quiet):
     def trial_finished(self, record: TrialRecord) -> None:
         """Nobody will go on with it."""
         checkpoints.remove(self._folder, [record.trial.number])
+
+
+class Doubting(Quiet):
+    """Says at once, and once, when trials differ in nothing that was measured."""
+
+    def __init__(self, metric: str, records: Iterable[TrialRecord] = ()) -> None:
+        """`records` are those of earlier runs."""
+        self._metric = metric
+        self._tally = sameness.Tally()
+        self._is_said = any([self._tally.take(record) is not None for record in records])
+
+    def trial_finished(self, record: TrialRecord) -> None:
+        """One more to compare."""
+        found = self._tally.take(record)
+        if found is not None and not self._is_said:
+            self._is_said = True
+            log.warning("%s", sameness.warning(self._metric, found))

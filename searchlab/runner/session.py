@@ -6,7 +6,6 @@ import logging
 import os
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -26,12 +25,12 @@ from searchlab.runner.engines import Choice, choose
 from searchlab.runner.finish import finish
 from searchlab.runner.home import Home
 from searchlab.runner.lab import Lab, assemble, facts_of, families_of, keep
-from searchlab.runner.listeners import Counting, Legacy, Tidying, tell_legacy
+from searchlab.runner.listeners import Counting, Doubting, Legacy, Tidying, tell_legacy
 from searchlab.runner.lock import only_one
 from searchlab.runner.messages import Finish, Finished, Setup
 from searchlab.runner.outcome import Drawn, draw, result_of, write_report
 from searchlab.runner.plugins import value_parameters
-from searchlab.runner.slots import slots
+from searchlab.runner.slots import gpu_of, slots
 from searchlab.runner.spool import Spool
 from searchlab.runner.stored import open_study
 from searchlab.runner.supervisor import Ending, Limits, Listener, Supervisor
@@ -63,12 +62,6 @@ class Outcome:
     """Where MLflow shows the trials side by side; for the embedded store the part after the host."""
     report: Path
     champion: Path | None
-
-    @property
-    def failures(self) -> str:
-        """The reasons of failed trials with their counts, most frequent first."""
-        reasons = Counter(r.result.reason for r in self.result.trials if r.state == "failed" and r.result)
-        return "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(5))
 
 
 @dataclass(frozen=True)
@@ -229,6 +222,7 @@ def _supervise(
     threading.Thread(target=_load_drawing, name="searchlab-load", daemon=True).start()
     count = len(children.slots)
     watcher.stage(f"starting {count} {'worker' if count == 1 else 'workers'}")
+    records = study.records()
     supervisor = Supervisor(
         study=study,
         pool=children,
@@ -246,11 +240,12 @@ def _supervise(
         prunes=waits,
         workers=len(children.slots),
         is_value=None if choice.engine == "fit" else value_parameters(spec.task),
-        listeners=(*listeners, Tidying(lab.folder.checkpoints)),
+        listeners=(*listeners, Tidying(lab.folder.checkpoints), Doubting(study.objective.metric, records)),
         watcher=watcher,
         spool=Spool(lab.folder.folder),
+        gpus={slot.number: gpu for slot in children.slots if (gpu := gpu_of(slot)) is not None},
+        needs_gpus=spec.execution.gpus != "auto",
     )
-    records = study.records()
     supervisor.remember_weights(iter(records))
     watcher.opened(_opening(lab, count, sum(record.state in ENDED for record in records)))
     ending: Ending | None = None
@@ -294,6 +289,7 @@ def _conclude(
     children: Children,
 ) -> Outcome:
     """Keep the champion, write the report, close the parent run."""
+    session.flush(0.0)  # a store that was out of reach has until the figures are drawn to answer
     result = result_of(study, lab.home)
     drawn: Drawn | None = None
     made: Finished | None = None

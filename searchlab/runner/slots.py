@@ -16,6 +16,9 @@ from searchlab.executors import Slot
 CHILD_MEMORY = 1 << 30
 """Bytes that a child with a loaded framework and a small data set takes, about."""
 
+NO_GPU = "-1"
+"""The CUDA_VISIBLE_DEVICES of a child on the processor."""
+
 
 def slots(
     workers: int | Literal["auto"] = "auto",
@@ -46,6 +49,12 @@ def slots(
     )
 
 
+def gpu_of(slot: Slot) -> str | None:
+    """The GPU that a child in `slot` may use; None for one on the processor."""
+    name = slot.environment.get("CUDA_VISIBLE_DEVICES", NO_GPU)
+    return None if name == NO_GPU else name
+
+
 def _choose(wanted: int | Literal["auto"]) -> tuple[str, ...]:
     """The names of the GPUs to use."""
     if wanted == 0:
@@ -67,7 +76,7 @@ def _environment(threads: int, gpu: str | None, deterministic: bool) -> dict[str
     same_numbers = {"TF_DETERMINISTIC_OPS": "1", "XLA_FLAGS": "--xla_gpu_deterministic_ops=true"}
     return {
         **(same_numbers if deterministic and gpu is not None else {}),
-        "CUDA_VISIBLE_DEVICES": "-1" if gpu is None else gpu,
+        "CUDA_VISIBLE_DEVICES": NO_GPU if gpu is None else gpu,
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "OMP_NUM_THREADS": str(threads),

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, ParamSpec, Protocol, TypeAlias, TypeVar
 
-from searchlab.errors import ServiceError, StorageLost
+from searchlab.errors import DeviceMissing, ServiceError, StorageLost
 from searchlab.executors import Death, Message, Pool
 from searchlab.failpoints import failpoint
 from searchlab.records import Cause, Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
@@ -74,6 +74,9 @@ class Study(Protocol):
 
     def retry(self, trial_number: int, attempts: int) -> bool:
         """Give a running trial another attempt; False when it was lost in so many `attempts` already."""
+
+    def give_back(self, trial_numbers: Iterable[int]) -> None:
+        """Have running trials wait for another attempt; nothing is counted against them."""
 
     def judge(self, points: Sequence[tuple[int, int, float]]) -> frozenset[int]:
         """Store the objective of several trials, each as (number, epoch, value); the numbers of those to prune."""
@@ -155,6 +158,10 @@ class Supervisor:
     """How many children there will be."""
     is_value: Callable[[str], bool] | None = None
     """Which parameters may differ within a cohort; None hands out one trial after another, in the order of draws."""
+    gpus: Mapping[int, str] = field(default_factory=dict)
+    """The GPU that each child was given, by slot; those without one are not in it."""
+    needs_gpus: bool = False
+    """Whether GPUs were asked for, so that to go on without is none."""
     pause_reason: str | None = None
 
     def __post_init__(self) -> None:
@@ -169,6 +176,9 @@ class Supervisor:
         self._failures = Failures()
         self._patience = Patience(self.limits.stall_limit)
         self._killed: dict[int, Cause] = {}
+        self._unfit: dict[int, tuple[Cause, Death]] = {}
+        """Children that live and shall train nothing more after this job, and why."""
+        self._quarantined: set[int] = set()
         self._seconds: dict[int, float] = {}
         self._curves: dict[int, dict[int, float]] = {}
         self._overdue: set[int] = set()
@@ -312,6 +322,8 @@ class Supervisor:
     # Listening ---------------------------------------------------------------------------------------------------
 
     def _take(self, item: Message | Death) -> None:
+        if item.slot in self._quarantined:
+            return
         if isinstance(item, Death):
             self._bury(item)
             return
@@ -320,6 +332,10 @@ class Supervisor:
             case Ready():
                 self.ready.append(item.content)
                 self._rests(item.slot)
+                self._look_for_gpu(item.slot, item.content)
+            case Idle() if item.slot in self._unfit:
+                cause, fault = self._unfit[item.slot]
+                self._bury(fault, cause)
             case Idle():
                 self._rests(item.slot)
                 size = item.content.memory
@@ -329,8 +345,9 @@ class Supervisor:
             case Epochs():
                 self._judge(item.slot, item.content.epochs)
             case TrialResult():
-                trial = self._running.get(item.slot, {}).pop(item.content.trial)
-                self._finish(item.content, trial.attempt)
+                if not self._is_left_open(item.slot, item.content):
+                    trial = self._running.get(item.slot, {}).pop(item.content.trial)
+                    self._finish(item.content, trial.attempt)
             case Left():
                 self._left |= self._running.pop(item.slot, {})
             case other:
@@ -346,6 +363,7 @@ class Supervisor:
         self._idle.discard(slot)
         self._shapes.get(slot, deque()).clear()
         self._killed.pop(slot, None)
+        self._unfit.pop(slot, None)
         self._patience.is_new(slot)
         self.pool.restart(slot)
 
@@ -403,13 +421,30 @@ class Supervisor:
         self._weights.take(record)
         self.pause_reason = self.pause_reason or self._failures.ended(result)
 
-    def _bury(self, death: Death) -> None:
+    def _is_left_open(self, slot: int, result: TrialResult) -> bool:
+        """Whether a trial failed by its place and not by itself, so that it is trained again elsewhere.
+
+        Its child goes when it has said all: a GPU that is lost serves nobody, after a fault in a kernel no process can
+        use it any more, and what is left of memory after a lack of it cannot be known.
+        """
+        if result.cause not in ("device", "lost", "memory"):
+            return False
+        self._unfit[slot] = (result.cause, Death(slot, result.reason or result.cause, result.detail or ""))
+        return result.cause != "memory" or self._cohort_size.get(slot, 1) > 1
+
+    def _bury(self, death: Death, cause: Cause | None = None) -> None:
+        """What becomes of a child that is dead, or (with a `cause`) fit for nothing, and of what it trained."""
+        is_alive = cause is not None
         lost = self._running.pop(death.slot, {})
-        cause = self._killed.get(death.slot) or cause_of(death)
+        cause = cause or self._killed.get(death.slot) or cause_of(death)
         self._idle.discard(death.slot)
         self._patience.rests(death.slot)
         if self._is_leaving:
             self._left |= lost
+            return
+        if cause == "device":
+            self._sure(self.study.give_back, tuple(lost))
+            self._quarantine(death.slot, death.reason, is_alive=is_alive)
             return
         if self._cohort_size.get(death.slot, 1) > 1:  # whose fault it was shows when they are trained alone
             self._sure(self.study.retry_alone, tuple(lost))
@@ -421,8 +456,42 @@ class Supervisor:
             self.pause_reason = self.pause_reason or self._failures.died(death, lost)
         if self.pause_reason:
             return
-        log.warning("child %d died (%s); starting another", death.slot, death.reason)
+        log.warning(
+            "child %d %s (%s); starting another", death.slot, "cannot go on" if is_alive else "died", death.reason
+        )
         self._replace(death.slot)
+
+    def _look_for_gpu(self, slot: int, child: Ready) -> None:
+        """A child that was given a GPU and sees none would train on the processor, and take hours for minutes."""
+        if slot not in self.gpus or child.backend == "torch" or not all(n.startswith("cpu") for n in child.devices):
+            return  # Keras cannot say which devices torch has
+        words = (
+            f"GPU {self.gpus[slot]} is there, but {child.backend} sees {', '.join(child.devices)} only: its build, the "
+            "driver or the CUDA libraries do not fit together (nvidia-smi; pip install 'tensorflow[and-cuda]' or "
+            "'jax[cuda12]')"
+        )
+        if self.needs_gpus or any(not all(n.startswith("cpu") for n in other.devices) for other in self.ready):
+            self._quarantine(slot, words, is_alive=True)
+        elif len(self.ready) == 1:
+            log.warning("%s. Training goes on without; execution: {gpus: 0} asks for that", words)
+
+    def _quarantine(self, slot: int, reason: str, *, is_alive: bool) -> None:
+        """Have nothing trained in `slot` any more.
+
+        Raises:
+            DeviceMissing: It was the last one.
+        """
+        log.warning("child %d gets no more trials: %s", slot, reason)
+        self._quarantined.add(slot)
+        self._idle.discard(slot)
+        self._patience.rests(slot)
+        if is_alive:
+            self.pool.kill(slot, reason)
+        if len(self._quarantined) == self.workers:
+            raise DeviceMissing(
+                f"no GPU is left to train on: {reason}. Finished trials are stored, those under way wait for another "
+                "attempt: go on with  searchlab resume  when it is mended, or without GPUs: execution: {gpus: 0}"
+            )
 
     def _bury_trial(self, trial: Trial, cause: Cause, death: Death) -> None:
         """What becomes of a trial whose process died over it alone."""

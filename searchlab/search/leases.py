@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -54,7 +55,7 @@ class Owner:
     @classmethod
     def here(cls) -> Owner:
         """This process."""
-        return cls(_machine(), os.getpid(), round(psutil.Process().create_time(), 2))
+        return cls(_machine(), os.getpid(), _started(psutil.Process()))
 
     @classmethod
     def of(cls, name: str) -> Owner | None:
@@ -83,7 +84,7 @@ class Owner:
             return False
         try:
             process = psutil.Process(self.process)
-            return process.status() == psutil.STATUS_ZOMBIE or round(process.create_time(), 2) != self.started
+            return process.status() == psutil.STATUS_ZOMBIE or _started(process) != self.started
         except psutil.NoSuchProcess:
             return True
         except psutil.Error:
@@ -171,6 +172,21 @@ def elsewhere(connection: sqlalchemy.Connection, owner: str) -> str | None:
             if here.kernel != other.kernel:
                 return other.machine.partition(":")[0]
     return None
+
+
+def _started(process: psutil.Process) -> float:
+    """When it was started, the same whenever it is asked.
+
+    On Linux in seconds since the machine was.  Not since 1970: that is reckoned from the wall clock of whoever asks,
+    and after the clock was set (as machines do that wake up) every supervisor would take the others for dead.
+    """
+    try:
+        line = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        if sys.platform == "linux":
+            raise psutil.NoSuchProcess(process.pid) from None
+        return round(process.create_time(), 2)
+    return int(line.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
 
 
 @cache

@@ -10,10 +10,12 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import noop_trials
 import psutil
+from optuna.trial import FrozenTrial
 
 from searchlab.records import TrialRecord
 from searchlab.search import leases
@@ -101,7 +103,7 @@ class Lab:
     def start(self, *arguments: str, fail: str = "", once: bool = False, **environment: str) -> Command:
         """Start a command of ours; `fail` names failpoints, `once` has each of them fail one process only."""
         name = f"{len(self.commands):02d}-{arguments[0]}"
-        path = os.pathsep.join(map(str, (HERE, HERE / "plugin", HERE.parent.parent)))
+        path = os.pathsep.join(map(str, (HERE, HERE / "plugin", HERE / "clock", HERE.parent.parent)))
         given = {
             "PYTHONPATH": path,
             "SEARCHLAB_HOME": str(self.home),
@@ -125,18 +127,31 @@ class Lab:
         self.commands.append(Command(name, process, self.folder))
         return self.commands[-1]
 
-    def lead(self, *changes: str, fail: str = "", once: bool = False) -> Command:
+    def lead(self, *changes: str, fail: str = "", once: bool = False, **environment: str) -> Command:
         """`searchlab run`, with `changes` to the study file."""
         settings = (word for change in changes for word in ("--set", change))
-        return self.start("run", "s.yaml", "--plain", *settings, fail=fail, once=once)
+        return self.start("run", "s.yaml", "--plain", *settings, fail=fail, once=once, **environment)
 
-    def help(self, *, fail: str = "", once: bool = False) -> Command:
+    def help(self, *, fail: str = "", once: bool = False, **environment: str) -> Command:
         """`searchlab worker`."""
-        return self.start("worker", NAME, "--plain", *self.storage, fail=fail, once=once)
+        return self.start("worker", NAME, "--plain", *self.storage, fail=fail, once=once, **environment)
 
-    def resume(self, *words: str, fail: str = "", once: bool = False) -> Command:
+    def resume(self, *words: str, fail: str = "", once: bool = False, **environment: str) -> Command:
         """`searchlab resume`."""
-        return self.start("resume", NAME, "--plain", *self.storage, *words, fail=fail, once=once)
+        return self.start("resume", NAME, "--plain", *self.storage, *words, fail=fail, once=once, **environment)
+
+    def with_gpus(self, count: int, *, seen: bool = True) -> dict[str, str]:
+        """The environment of a machine that has so many GPUs; `seen`: children can use theirs."""
+        tools = self.folder / "tools"
+        tools.mkdir(exist_ok=True)
+        (tools / "nvidia-smi").write_text("#!/bin/sh\n" + "".join(f"echo {number}\n" for number in range(count)))
+        (tools / "nvidia-smi").chmod(0o755)
+        path = os.pathsep.join((str(tools), os.environ["PATH"]))
+        return {"PATH": path, "CUDA_VISIBLE_DEVICES": "0,1,2,3", "NOOP_DEVICES": "gpu:0" if seen else "cpu:0"}
+
+    def with_clock(self, shift: float) -> dict[str, str]:
+        """The environment of a process whose wall clock is `shift` seconds ahead."""
+        return {"FAULT_CLOCK_SHIFT": str(shift)}
 
     @property
     def storage(self) -> tuple[str, ...]:
@@ -150,7 +165,14 @@ class Lab:
     def records(self) -> tuple[TrialRecord, ...]:
         """Its trials."""
         study = self.study()
-        return () if study is None else study.records()
+        if study is None:
+            return ()
+        with closing(study):  # servers have few connections
+            return study.records()
+
+    def stored(self) -> list[FrozenTrial]:
+        """Its trials as Optuna has them."""
+        return open_storage(self.url).get_all_trials(open_storage(self.url).get_study_id_from_name(NAME))
 
     def leases(self) -> dict[int, str]:
         """Who holds which trial, by the identifiers of the database."""
@@ -163,6 +185,11 @@ class Lab:
         log = self.folder / noop_trials.LOG
         lines = map(json.loads, log.read_text().splitlines()) if log.exists() else ()
         return [(line["trial"], line["attempt"], line["epoch"]) for line in lines]
+
+    def processes_of(self, trial: int) -> set[int]:
+        """The processes that have trained epochs of `trial`."""
+        lines = map(json.loads, (self.folder / noop_trials.LOG).read_text().splitlines())
+        return {line["pid"] for line in lines if line["trial"] == trial}
 
     def until(self, holds: Callable[[], object], seconds: float = 60.0) -> None:
         """Wait until `holds()` is true."""

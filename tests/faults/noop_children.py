@@ -5,6 +5,7 @@ Everything else is what always runs: the fork server, `early.main`, `child.main`
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,9 @@ from searchlab import atomic
 from searchlab.executors import Channel, Pool, Slot
 from searchlab.executors.local import Local
 
+DEVICES = "NOOP_DEVICES"
+"""The environment variable that says which devices these children see."""
+
 
 def load() -> None:
     """Put a stand-in where Keras would be; what the fork server does for all children."""
@@ -26,7 +30,7 @@ def load() -> None:
     runtime = ModuleType("searchlab.training.runtime")
     runtime.versions = lambda: {"python": platform.python_version()}
     runtime.backend = lambda: "noop"
-    runtime.device_names = lambda: ("cpu:0",)
+    runtime.device_names = lambda: tuple(os.environ.get(DEVICES, "cpu:0").split())
     sys.modules["searchlab.training.runtime"] = runtime
     from searchlab.runner import child
 

@@ -2,8 +2,8 @@
 
 What it reports is a function of (the trial's seed, the epoch) alone, so that a test knows every value beforehand.  The
 script is a JSON file that NOOP_SCRIPT names: `{"seconds": 0.1, "trials": {"3": "segfault@2", "*": "raise@1!"}}`.  A
-trial's deed is done before the end of that epoch, in its first attempt, or in all of them with "!" at the end.  Every
-epoch that ended is a line of the file beside the script that is called `epochs.jsonl`.
+trial's deed is done before the end of that epoch ("@" alone: of every epoch), in its first attempt, or in all of them
+with "!" at the end.  Every epoch that ended is a line of the file beside the script that is called `epochs.jsonl`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,14 @@ class ResourceExhaustedError(Exception):
     """As TensorFlow calls what a GPU says that has too little memory."""
 
 
+class InternalError(Exception):
+    """As TensorFlow calls what the driver of a GPU says."""
+
+
+class UnimplementedError(Exception):
+    """As TensorFlow calls kernels that it has not got."""
+
+
 def _raise(error: BaseException) -> None:
     raise error
 
@@ -48,6 +56,13 @@ def _raise(error: BaseException) -> None:
 def _ask_for_memory() -> None:
     print("terminate called after throwing an instance of 'std::bad_alloc'", flush=True)
     os.abort()
+
+
+def _hold() -> None:
+    """Wait for ever in native code that lets no other thread of ours run, and that no signal wakes."""
+    native, mutex = ctypes.PyDLL(None), ctypes.create_string_buffer(128)
+    native.pthread_mutex_lock(mutex)
+    native.pthread_mutex_lock(mutex)
 
 
 DEEDS: dict[str, Callable[[], Any]] = {
@@ -59,11 +74,21 @@ DEEDS: dict[str, Callable[[], Any]] = {
     "raise": lambda: _raise(ValueError("the moon is not a cheese")),
     "memory": lambda: _raise(MemoryError()),
     "gpu": lambda: _raise(ResourceExhaustedError("OOM when allocating tensor")),
+    "ecc": lambda: _raise(
+        InternalError("CUDA error: CUDA_ERROR_ECC_UNCORRECTABLE: uncorrectable ECC error encountered")
+    ),
+    "illegal": lambda: _raise(InternalError("CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was encountered")),
+    "no_kernel": lambda: _raise(
+        UnimplementedError("Determinism is not yet supported in GPU implementation of Bincount.")
+    ),
     "bad_alloc": _ask_for_memory,
     "sleep": lambda: time.sleep(3600),
-    "hold": lambda: ctypes.PyDLL(None).sleep(3600),  # native code that lets no other thread of ours run
+    "hold": _hold,
 }
-"""What a script may have a trial do; "nan" and "infinite" are values instead."""
+"""What a script may have a trial do."""
+
+VALUES = {"nan": float("nan"), "infinite": float("inf"), "constant": 0.25}
+"""What a script may have a trial report in place of its own value."""
 
 
 class Noop:
@@ -88,7 +113,7 @@ def _train(trial: Trial, plan: TrainingPlan) -> Progress:
             deed = _deed(script, trial, epoch)
             if deed in DEEDS:
                 DEEDS[deed]()
-            number = {"nan": float("nan"), "infinite": float("inf")}.get(deed, number)
+            number = VALUES.get(deed, number)
             metrics = {"loss": 1 - number, "accuracy": number, "val_loss": 1 - number, "val_accuracy": number}
             report = account.take(metrics, script.get("seconds", 0.0), lambda: lambda: [np.full(1, trial.number)])
             _note(trial, epoch)
@@ -104,11 +129,13 @@ def _deed(script: dict[str, Any], trial: Trial, epoch: int) -> str:
     trials = script.get("trials", {})
     deed, _, when = trials.get(str(trial.number), trials.get("*", "")).partition("@")
     always = when.endswith("!")
-    return deed if when.rstrip("!") == str(epoch) and (always or trial.attempt == 1) else ""
+    return deed if when.rstrip("!") in (str(epoch), "") and (always or trial.attempt == 1) else ""
 
 
 def _note(trial: Trial, epoch: int) -> None:
-    line = json.dumps({"trial": trial.number, "attempt": trial.attempt, "epoch": epoch, "at": time.time()})
+    line = json.dumps(
+        {"trial": trial.number, "attempt": trial.attempt, "epoch": epoch, "at": time.time(), "pid": os.getpid()}
+    )
     with Path(os.environ[SCRIPT]).with_name(LOG).open("a") as log:
         log.write(line + "\n")  # one write: whole lines
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from fault_lab import NAME, Lab
+from fault_lab import LEASE, NAME, Lab
+from postgres import close_connections, url_of
 from study_check import check_attempts, check_study, wait_for_silence
 
 
@@ -86,6 +89,36 @@ def test_A7_two_renewals_that_do_not_come_cost_nothing(lab: Lab) -> None:
     assert leader.wait() == 0 and worker.wait() == 0
     check_study(lab, 2)
     assert [record.trial.attempt for record in lab.records()] == [1, 1]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    """A study on each kind of storage."""
+    made = Lab(tmp_path, storage=None if request.param == "sqlite" else url_of("postgresql", tmp_path))
+    yield made
+    made.close()
+    close_connections()
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_A19_a_worker_whose_clock_is_wrong_takes_nobody_for_dead_and_is_not_taken_for_dead(
+    shared: Lab, hours: int
+) -> None:
+    """A19: leases count by the database's clock.
+
+    Supervisors told each other apart by the wall clock at their start: after the machine's clock was set, each took the
+    others for dead.
+    """
+    shared.script(seconds=0.3)
+    leader = shared.lead("search.trials=8")
+    shared.until(lambda: running(shared) == 1)
+    worker = shared.help(**shared.with_clock(hours * 3600))
+    shared.until(lambda: running(shared) == 2)
+    third = shared.help()
+    assert leader.wait() == 0 and worker.wait() == 0 and third.wait() == 0
+    assert "was lost" not in leader.errors + worker.errors + third.errors
+    assert [record.trial.attempt for record in shared.records()] == [1] * 8
+    check_study(shared, 8)
 
 
 def test_A8_A9_many_workers_share_the_budget_exactly(lab: Lab) -> None:
@@ -174,3 +207,35 @@ def test_a_leader_killed_over_its_last_words_says_them_again(lab: Lab, place: st
     assert lab.lead(fail=place).wait() == -9
     assert lab.resume().wait() == 0
     check_study(lab, 4)
+
+
+@pytest.mark.parametrize("deed", ["sleep", "hold"])
+def test_A18_a_child_that_says_nothing_is_ended_with_its_stacks_and_its_trial_tried_once_more(
+    lab: Lab, deed: str
+) -> None:
+    """A18: a loader that sleeps for ever, and native code that lets no thread of ours run.
+
+    The limit is three leases long: whoever else looks meanwhile must see a supervisor that lives.
+    """
+    lab.script(_1=f"{deed}@2")
+    leader = lab.lead("search.trials=3", f"execution.stall_seconds={3 * LEASE:g}")
+    lab.until(lambda: (1, 1, 1) in lab.trained())
+    worker = lab.help()
+    assert leader.wait() == 0 and worker.wait() == 0
+    assert "silent for" in leader.errors and "trial 1 lost its process" in leader.errors
+    assert "was lost: its supervisor is gone" not in leader.errors + worker.errors
+    logs = "".join(path.read_text(errors="replace") for path in (lab.home / "studies" / NAME / "logs").rglob("*.log"))
+    assert "noop_trials.py" in logs and "Current thread" in logs and "in _train" in logs
+    check_study(lab, 3)
+    check_attempts(lab)
+    assert [record.trial.attempt for record in lab.records()] == [1, 2, 1]
+
+
+def test_A18_a_trial_that_always_stalls_has_two_attempts(lab: Lab) -> None:
+    """A18: so often a stall may be its own doing; the third time would cost another half hour."""
+    lab.script(_1="sleep@2!")
+    leader = lab.lead("search.trials=3", "execution.stall_seconds=1")
+    assert leader.wait() == 0
+    failed = lab.records()[1]
+    assert failed.result is not None and failed.result.cause == "stalled" and failed.trial.attempt == 2
+    check_study(lab, 3, failed=[1])

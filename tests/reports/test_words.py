@@ -45,9 +45,21 @@ def test_nothing_is_said_of_a_metric_whose_spread_nobody_knows():
 
 
 def test_a_study_without_a_value_gives_the_reasons(result):
-    lines = words.study_lines(replace(result, trials=(record(3, None, "failed"),)))
-    assert lines == ["1 of 5 trials: 1 failed.", "No trial has a value.", "Reason: diverged"]
+    """E9: as a table, the most frequent first."""
+    fell = record(1, None, "failed")
+    assert fell.result is not None
+    other = replace(fell, result=replace(fell.result, reason="a loss"))
+    lines = words.study_lines(replace(result, trials=(other, fell, fell)))
+    assert lines == ["3 of 5 trials: 3 failed.", "No trial has a value.", "    2 × diverged", "    1 × a loss"]
     assert words.study_lines(replace(result, trials=()))[0] == "0 of 5 trials."
+
+
+def test_more_reasons_than_a_screen_takes_are_summed_up(result):
+    failed = record(0, None, "failed")
+    assert failed.result is not None
+    trials = tuple(replace(failed, result=replace(failed.result, reason=f"reason {n}")) for n in range(13))
+    lines = words.reason_lines(replace(result, trials=trials))
+    assert len(lines) == 11 and lines[-1].startswith("    3 × other reasons")
 
 
 def test_a_sealed_test_has_no_words(result):

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from searchlab.errors import ServiceError
+from searchlab.errors import DeviceMissing, ServiceError
 from searchlab.executors import Death, Message
-from searchlab.records import Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
+from searchlab.records import Cause, Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
 from searchlab.runner import supervisor as module
 from searchlab.runner.failures import DEATHS_AT_REST, EQUAL_FAILURES
 from searchlab.runner.messages import Epochs, Idle, Job, Leave, Left, Ready, Verdict
@@ -83,6 +83,9 @@ class ScriptedStudy:
         if self.losses[trial_number] < attempts:
             self.retry_alone([trial_number])
         return self.losses[trial_number] < attempts
+
+    def give_back(self, trial_numbers: Iterable[int]) -> None:
+        self.retry_alone(trial_numbers)
 
     def judge(self, points: Sequence[tuple[int, int, float]]) -> frozenset[int]:
         self.reports.extend(points)
@@ -297,6 +300,82 @@ def test_e3_a_trial_too_large_for_the_host_is_not_tried_again(reason: str, words
     assert supervisor(study, pool).run() == "done"
     assert pool.restarted == [0]
     assert (study.told[1].reason, study.told[1].cause) == ("out of memory", "memory")
+
+
+def failing(over: Callable[[Trial], bool], cause: Cause) -> Any:
+    """Children that live on and say of some trials that they failed, and why."""
+
+    def answer(trial: Trial, slot: int) -> list[Message]:
+        result = TrialResult(trial.number, "failed", None, reason=f"by {cause}", cause=cause)
+        return [Message(slot, result), Message(slot, Idle())]
+
+    return lambda trial, slot: answer(trial, slot) if over(trial) else good(trial, slot)
+
+
+def test_e4_a_child_that_ran_out_of_memory_trains_nothing_more() -> None:
+    study, pool = ScriptedStudy(), ScriptedPool(failing(lambda trial: trial.number == 1, "memory"))
+    assert supervisor(study, pool).run() == "done"
+    assert pool.restarted == [0]
+    assert study.told[1].cause == "memory" and len(study.told) == 4
+
+
+def test_e4_trials_that_do_not_fit_together_are_trained_alone() -> None:
+    """A cohort whose arrays fill the device says nothing of its trials."""
+    study = ScriptedStudy()
+
+    def answer(trial: Trial, slot: int) -> list[Message]:
+        cohort = pool.jobs[-1][1].trials
+        if len(cohort) == 1:
+            return good(trial, slot)
+        full = [TrialResult(t.number, "failed", None, reason="out of memory", cause="memory") for t in cohort]
+        return [*(Message(slot, result) for result in full), Message(slot, Idle())]
+
+    pool = ScriptedPool(answer)
+    loop = supervisor(study, pool, budget=3, limits=Limits(3, cohort=3), is_value=lambda name: name == "rate")
+    assert loop.run() == "done"
+    assert [len(cohort.trials) for _, cohort in pool.jobs] == [3, 1, 1, 1]
+    assert {result.state for result in study.told.values()} == {"complete"} and len(study.told) == 3
+
+
+def test_e6_a_child_without_its_gpu_is_ended_and_the_others_go_on() -> None:
+    study, pool = ScriptedStudy(), ScriptedPool(failing(lambda t: t.number == 1 and t.attempt == 1, "device"), slots=2)
+    assert supervisor(study, pool, budget=6, workers=2).run() == "done"
+    assert len(pool.killed) == 1 and pool.restarted == []
+    (lost,) = (slot for slot, _ in pool.killed)
+    assert [slot for slot, cohort in pool.jobs if cohort.trials[0].number == 1] == [lost, 1 - lost]
+    assert {result.state for result in study.told.values()} == {"complete"} and len(study.told) == 6
+    assert study.losses == {}
+
+
+def test_e6_without_a_gpu_left_the_run_ends() -> None:
+    study, pool = ScriptedStudy(), ScriptedPool(failing(lambda trial: True, "device"), slots=2)
+    with pytest.raises(DeviceMissing, match="no GPU is left to train on: by device"):
+        supervisor(study, pool, workers=2).run()
+    assert study.told == {} and len(pool.jobs) == 2
+
+
+def test_e6_a_kernel_that_always_fails_is_given_up_like_one_that_kills() -> None:
+    study, pool = ScriptedStudy(), ScriptedPool(failing(lambda trial: trial.number == 1, "lost"))
+    assert supervisor(study, pool).run() == "done"
+    assert pool.restarted == [0, 0, 0] and pool.killed == []
+    assert study.told[1].cause == "lost" and "by lost" in str(study.told[1].reason)
+
+
+@pytest.mark.parametrize(("needed", "seen"), [(True, False), (False, False), (False, True)])
+def test_e7_a_gpu_that_a_child_does_not_see_is_missed_where_it_was_asked_for_or_seen_before(
+    needed: bool, seen: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    study, pool = ScriptedStudy(), ScriptedPool(good)
+    pool.inbox = deque([Message(0, Ready({}, "tensorflow", ("cpu:0",)))])
+    loop = supervisor(study, pool, gpus={0: "GPU-7"}, needs_gpus=needed)
+    if seen:
+        loop.ready.append(Ready({}, "tensorflow", ("gpu:0",)))
+    if needed or seen:
+        with pytest.raises(DeviceMissing, match="GPU GPU-7 is there, but tensorflow sees cpu:0 only"):
+            loop.run()
+        assert pool.jobs == []
+    else:
+        assert loop.run() == "done" and "Training goes on without" in caplog.text
 
 
 def test_children_that_die_over_everything_pause_the_study() -> None:

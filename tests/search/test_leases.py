@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import psutil
 import pytest
 import sqlalchemy
 from hypothesis import settings
@@ -22,7 +23,7 @@ from optuna.exceptions import StorageInternalError
 
 from searchlab.errors import ServiceError, StudyConflict
 from searchlab.records import TrialResult
-from searchlab.search import leases
+from searchlab.search import leases, mirror
 from searchlab.search.leases import Owner
 from searchlab.search.study import MAX_ATTEMPTS, Study
 
@@ -83,6 +84,43 @@ def test_a_budget_is_exact_with_several_processes(url: str, sampler: str) -> Non
     assert all(one.returncode == 0 for one in workers)
     assert sorted(handed) == list(range(41))
     assert [record.state for record in open_study(url, sampler).records()] == ["complete"] * 41
+
+
+@pytest.mark.slow
+def test_trials_that_wait_are_claimed_once_each_by_two_processes(url: str) -> None:
+    """A10: with SQLite's own transactions two processes both read "waiting" and both claim the same trial."""
+    study = open_study(url)
+    assert mirror.enqueue(study._study, [study._drawn(number) for number in range(200)], first=0)
+    study.close()
+    workers = [worker(url, 200, cohort=cohort) for cohort in (1, 3)]
+    handed = [[int(number) for number in one.communicate(timeout=120)[0].split()] for one in workers]
+    assert all(one.returncode == 0 for one in workers) and all(handed)
+    assert sorted(number for numbers in handed for number in numbers) == list(range(200))
+    records = open_study(url).records()
+    assert [(record.state, record.trial.attempt) for record in records] == [("complete", 1)] * 200
+
+
+def test_a_process_is_known_by_more_than_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A19: the start of a process in seconds since 1970 moves with the machine's clock."""
+    here = Owner.here()
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: time.time() + 3600)
+    assert Owner.here() == here and not here.is_dead_here()
+
+
+@pytest.mark.parametrize("ask", ["retry", "retry_alone", "give_back"])
+def test_a_trial_that_another_one_has_ended_meanwhile_is_let_go(url: str, ask: str) -> None:
+    """A supervisor that was frozen for longer than its lease, and whose child died over that trial, ended with 70."""
+    frozen, other = supervisor(url, seconds=0.1), supervisor(url, "other/2@2.0")
+    number = frozen.ask().number
+    time.sleep(0.2)
+    assert other.reap() == (number,)
+    assert other.ask().number == number
+    other.tell(TrialResult(number, "complete", 0.5))
+    if ask == "retry":
+        assert frozen.retry(number)
+    else:
+        getattr(frozen, ask)([number])
+    assert frozen.record(number).state == "complete" and frozen.record(number).trial.attempt == 2
 
 
 def test_a_process_that_was_killed_on_this_machine_is_not_waited_for(url: str) -> None:

@@ -25,7 +25,7 @@ GATHER = 1.0
 """Seconds that steps may wait for company."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 HOPE = 1.0
-"""Seconds to wait for a store that did not answer the last time."""
+"""Seconds to wait, in all, for a store that did not answer the last time, from when somebody first asks for it."""
 WARN_EVERY = 300.0
 
 
@@ -46,6 +46,7 @@ class Writer:
         self._is_closing = False
         self._is_closed = False
         self._failures = 0
+        self._asked_at: float | None = None
         self._attempts = 0
         self._delivered = 0
         self._refused = 0
@@ -70,7 +71,7 @@ class Writer:
     def flush(self, timeout: float) -> bool:
         """Wait until all is delivered, the store fails once more, or time is up; whether it is delivered.
 
-        A store that has failed the last time is given a second, then as long as any other.
+        A store that has failed the last time is given a second in all, and as long as any other when it answers.
         """
         with self._changed:
             attempts = self._attempts
@@ -81,7 +82,7 @@ class Writer:
                 return not self._waiting or (self._failures > 0 and self._attempts > attempts)
 
             if self._failures > 0:
-                self._changed.wait_for(lambda: is_settled() or self._failures == 0, min(HOPE, timeout))
+                self._changed.wait_for(lambda: is_settled() or self._failures == 0, min(self._hope(), timeout))
             if self._failures == 0:
                 self._changed.wait_for(is_settled, timeout)
             return not self._waiting
@@ -108,13 +109,18 @@ class Writer:
     def _wait_for_end(self, timeout: float) -> None:
         until = time.monotonic() + timeout
         with self._changed:
-            is_failing = self._failures > 0
-        if is_failing:
-            self._thread.join(min(HOPE, timeout))
-            with self._changed:
-                if self._failures > 0:
-                    return
+            hope = self._hope() if self._failures > 0 else timeout
+        self._thread.join(min(hope, timeout))
+        with self._changed:
+            if self._failures > 0:
+                return
         self._thread.join(max(0.0, until - time.monotonic()))
+
+    def _hope(self) -> float:
+        """Seconds that a store which fails still has."""
+        now = time.monotonic()
+        self._asked_at = now if self._asked_at is None else self._asked_at
+        return max(0.0, HOPE - (now - self._asked_at))
 
     @property
     def _waiting(self) -> int:
@@ -151,6 +157,7 @@ class Writer:
                 lost = len(refused) + len(batch.spoiled)
                 self._attempts += 1
                 self._failures = 0
+                self._asked_at = None
                 self._delivered += sum(step.kind != "session" for step in batch.steps) - len(refused)
                 self._refused += lost
                 self._is_urgent = self._is_urgent and self._waiting > 0
