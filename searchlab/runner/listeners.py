@@ -66,6 +66,17 @@ def tell_legacy(study: Records, legacy: Legacy, session: Session) -> None:
             session.trial_finished(study.record(number))
 
 
+def tell_lost_before(records: Iterable[TrialRecord], session: Ends) -> None:
+    """Say once more of each attempt but the last that it is lost.
+
+    Where its run came to the tracker only after that was said, from a journal that its supervisor left behind, it would
+    seem to run for ever.
+    """
+    for record in records:
+        for attempt in range(1, record.trial.attempt):
+            session.trial_lost(record.trial.number, attempt)
+
+
 class Quiet:
     """A listener that does nothing."""
 

@@ -25,7 +25,7 @@ from searchlab.runner.engines import Choice, choose
 from searchlab.runner.finish import finish
 from searchlab.runner.home import Home
 from searchlab.runner.lab import Lab, assemble, facts_of, families_of, keep
-from searchlab.runner.listeners import Counting, Doubting, Legacy, Tidying, tell_legacy
+from searchlab.runner.listeners import Counting, Doubting, Legacy, Tidying, tell_legacy, tell_lost_before
 from searchlab.runner.lock import only_one
 from searchlab.runner.messages import Finish, Finished, Setup
 from searchlab.runner.outcome import Drawn, draw, result_of, write_report
@@ -291,6 +291,7 @@ def _conclude(
     """Keep the champion, write the report, close the parent run."""
     session.flush(0.0)  # a store that was out of reach has until the figures are drawn to answer
     result = result_of(study, lab.home)
+    tell_lost_before(result.trials, session)
     drawn: Drawn | None = None
     made: Finished | None = None
     if ending != "interrupted":
