@@ -197,6 +197,15 @@ def test_what_was_taken_from_a_silent_supervisor_is_not_its_own_to_give_back(url
     assert other.record(again.number).state == "running" and again.attempt == 2
 
 
+def test_a_child_that_dies_over_what_was_taken_away_fails_no_trial(url: str) -> None:
+    silent, other = supervisor(url, seconds=0.0), supervisor(url, "other/2@2.0")
+    lost = silent.ask()
+    time.sleep(0.01)
+    assert other.reap() == (lost.number,)
+    silent.renew()
+    assert silent.retry(lost.number, 1) and other.record(lost.number).state == "waiting"
+
+
 def test_what_is_given_back_is_no_loss(url: str) -> None:
     study = supervisor(url)
     for attempt in range(1, MAX_ATTEMPTS + 2):
