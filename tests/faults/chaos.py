@@ -128,7 +128,7 @@ class Chaos:
         self._services = services
         self._down: set[str] = set()
         self._mends: list[tuple[float, str, Callable[[], object]]] = []
-        self._story: list[str] = []
+        self._story = lab.folder / "chaos.txt"
         self._begun = time.monotonic()
         self._changes = tuple(changes)
         self._posts: dict[str, list[Post]] = {}
@@ -158,7 +158,7 @@ class Chaos:
         try:
             yield
         except AssertionError as fault:
-            raise AssertionError("\n".join([str(fault), "--- what happened", *self._story])) from None
+            raise AssertionError("\n".join([str(fault), "--- what happened", self._story.read_text()])) from None
 
     @property
     def _now(self) -> float:
@@ -169,7 +169,8 @@ class Chaos:
         return all(post.is_done for posts in self._posts.values() for post in posts)
 
     def _note(self, words: str) -> None:
-        self._story.append(f"{self._now:6.2f} s  {words}")
+        with self._story.open("a") as story:
+            story.write(f"{self._now:6.2f} s  {words}\n")
 
     def _look_after(self) -> None:
         """Mend what is due, and man the posts."""
