@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 ENGINE_TESTS := tests/conformance/test_engines_agree.py tests/conformance/test_every_engine.py
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo ui test test-jax test-engines faults lint house bench overhead lock clean
+.PHONY: demo ui test test-jax test-engines faults chaos lint house bench overhead lock clean
 
 demo: $(READY)  ## Run the digits study on the embedded store.
 	$(BIN)/searchlab run studies/digits_cnn.yaml
@@ -29,6 +29,9 @@ test-engines: $(READY)  ## Every engine beside fit, in all cases (make test and 
 
 faults: $(READY)  ## Every fault that the lab can bring about (make test has a sample).
 	SEARCHLAB_FAULTS=all $(BIN)/python -m pytest -q -n auto tests/faults
+
+chaos: $(READY)  ## Random faults, ten seeds of them; eleven minutes (make test has three, shorter).
+	SEARCHLAB_CHAOS=all $(BIN)/python -m pytest -q tests/faults/test_chaos.py
 
 lint: $(READY)  ## ruff and mypy --strict.
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ from contextlib import closing
 
 from searchlab.records import StudyResult
 from searchlab.runner.home import Home
-from searchlab.runner.listeners import tell_lost
+from searchlab.runner.listeners import tell_legacy, tell_lost_before
 from searchlab.runner.session import work
 from searchlab.runner.spool import Spool
 from searchlab.runner.stored import open_study, read_study, stored_spec
@@ -27,9 +27,10 @@ def deliver(name: str, home: Home, storage: str | None) -> Delivery:
     """
     spec = stored_spec(name, home, storage)
     with closing(open_study(name, home, storage)) as study:
-        lost = work(study, Spool(home.study(name).folder))
+        legacy = work(study, Spool(home.study(name).folder))
         session = open_session(spec, home, study.objective, study.facts, study.records, is_led_elsewhere=True)
-        tell_lost(study, lost, (session,))
+        tell_legacy(study, legacy, session)
+        tell_lost_before(study.records(), session)
         session.flush(BACKLOG)
         return session.close(PATIENCE)
 

@@ -25,7 +25,7 @@ from searchlab.runner.engines import Choice, choose
 from searchlab.runner.finish import finish
 from searchlab.runner.home import Home
 from searchlab.runner.lab import Lab, assemble, facts_of, families_of, keep
-from searchlab.runner.listeners import Counting, Doubting, Tidying, tell_lost
+from searchlab.runner.listeners import Counting, Doubting, Legacy, Tidying, tell_legacy, tell_lost_before
 from searchlab.runner.lock import only_one
 from searchlab.runner.messages import Finish, Finished, Setup
 from searchlab.runner.outcome import Drawn, draw, result_of, write_report
@@ -93,13 +93,13 @@ def run(spec: StudySpec, home: Home, watcher: Watcher, *, fork_of: str | None = 
     choice = choice_of(spec, home)
     with only_one(folder, spec.name), _children(spec, home, choice) as children:
         lab = assemble(spec, home, watcher, checked)
-        study, lost = _create(lab, choice, fork_of)
+        study, legacy = _create(lab, choice, fork_of)
         for line in fork_lines(study.facts):
             watcher.stage(line)
         study.remember(trained_by=asdict(choice))
         choice.keep(folder)
         with session_of(spec, home, study.objective, study.facts, study.records) as session:
-            tell_lost(study, lost, (session,))
+            tell_legacy(study, legacy, session)
             ending, reason = _supervise(lab, study, (session,), watcher, children, choice)
             return _conclude(lab, study, ending, reason, session, watcher, children)
 
@@ -123,9 +123,9 @@ def join(spec: StudySpec, home: Home, watcher: Watcher) -> Joined:
         lab = assemble(spec, home, watcher, checked)
         study = _stored(lab, to_yaml(spec.resolved()), choice)
         keep(lab, to_yaml(spec.resolved()))
-        lost = work(study, Spool(folder.folder))
+        legacy = work(study, Spool(folder.folder))
         with session_of(spec, home, study.objective, study.facts, study.records, is_led_elsewhere=True) as session:
-            tell_lost(study, lost, (session,))
+            tell_legacy(study, legacy, session)
             counting = Counting()
             ending, reason = _supervise(lab, study, (session, counting), watcher, children, choice)
             return Joined(counting.trials, study.remaining(spec.search.trials), ending, reason)
@@ -156,25 +156,24 @@ def _checkpoints(lab: Lab, study: Study) -> Checkpoints | None:
     return Checkpoints(str(lab.folder.checkpoints), str(study.facts.get("uid", study.name)), every)
 
 
-def _create(lab: Lab, choice: Choice, fork_of: str | None) -> tuple[Study, tuple[int, ...]]:
-    """The study, new or found again, with what later commands need in its folder; and trials that were lost."""
+def _create(lab: Lab, choice: Choice, fork_of: str | None) -> tuple[Study, Legacy]:
+    """The study, new or found again, with what later commands need in its folder; and what others have left."""
     resolved = to_yaml(lab.spec.resolved())
     study = _stored(lab, resolved, choice, fork_of)
     study.remember(budget=lab.spec.search.trials, resolved=resolved)
     failpoint("study.remembered")
     keep(lab, resolved)
     failpoint("study.kept")
-    lost = work(study, Spool(lab.folder.folder))
-    return study, lost
+    return study, work(study, Spool(lab.folder.folder))
 
 
-def work(study: Study, spool: Spool) -> tuple[int, ...]:
-    """Be one of the study's supervisors; look after the results of those that died, and give their lost trials."""
+def work(study: Study, spool: Spool) -> Legacy:
+    """Be one of the study's supervisors; look after the results and the trials of those that died."""
     study.work_as(leases.Owner.here().name)
-    spool.tell(study)
-    lost = study.reap()
+    told = spool.tell(study)
+    legacy = Legacy(study.reap(), told)
     failpoint("study.joined")
-    return lost
+    return legacy
 
 
 def _stored(lab: Lab, resolved: str, choice: Choice, fork_of: str | None = None) -> Study:
@@ -292,6 +291,7 @@ def _conclude(
     """Keep the champion, write the report, close the parent run."""
     session.flush(0.0)  # a store that was out of reach has until the figures are drawn to answer
     result = result_of(study, lab.home)
+    tell_lost_before(result.trials, session)
     drawn: Drawn | None = None
     made: Finished | None = None
     if ending != "interrupted":

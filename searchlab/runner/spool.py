@@ -53,16 +53,16 @@ class Spool:
                 except (ValueError, KeyError, TypeError):
                     log.warning("line %d of %s cannot be read", number, self._path)
 
-    def tell(self, study: Study) -> int:
-        """Tell the storage what it has not been told; how many results that were."""
-        told = 0
+    def tell(self, study: Study) -> tuple[int, ...]:
+        """Tell the storage what it has not been told; the trials whose results that were."""
+        told: list[int] = []
         unfinished = {r.trial.number for r in study.records() if r.state not in ENDED}
         for result, curve in self.entries() if unfinished else ():
             if result.trial in unfinished:
                 study.judge([(result.trial, epoch, value) for epoch, value in curve])
-                study.tell(result)
+                if study.tell(result):
+                    told.append(result.trial)
                 unfinished.discard(result.trial)
-                told += 1
         if told:
-            log.warning("%d results that the storage had not got were told to it again", told)
-        return told
+            log.warning("%d results that the storage had not got were told to it again", len(told))
+        return tuple(told)

@@ -18,7 +18,7 @@ from typing import Literal, ParamSpec, Protocol, TypeAlias, TypeVar
 from searchlab.errors import DeviceMissing, ServiceError, StorageLost
 from searchlab.executors import Death, Message, Pool
 from searchlab.failpoints import failpoint
-from searchlab.records import ENDED, Cause, Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
+from searchlab.records import Cause, Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
 from searchlab.runner.best_weights import BestWeights
 from searchlab.runner.failures import Failures, cause_of
 from searchlab.runner.listeners import tell_lost
@@ -81,8 +81,8 @@ class Study(Protocol):
     def judge(self, points: Sequence[tuple[int, int, float]]) -> frozenset[int]:
         """Store the objective of several trials, each as (number, epoch, value); the numbers of those to prune."""
 
-    def tell(self, result: TrialResult) -> None:
-        """Store how a trial ended."""
+    def tell(self, result: TrialResult) -> bool:
+        """Store how a trial ended; False when another supervisor was quicker, or works on it by now."""
 
     def remaining(self, budget: int) -> int:
         """Trials still to be asked for."""
@@ -346,8 +346,8 @@ class Supervisor:
                 self._judge(item.slot, item.content.epochs)
             case TrialResult():
                 if not self._is_left_open(item.slot, item.content):
-                    self._running.get(item.slot, {}).pop(item.content.trial, None)
-                    self._finish(item.content)
+                    trial = self._running.get(item.slot, {}).pop(item.content.trial)
+                    self._finish(item.content, trial.attempt)
             case Left():
                 self._left |= self._running.pop(item.slot, {})
             case other:
@@ -398,7 +398,7 @@ class Supervisor:
         self._overdue |= late
         return frozenset(late)
 
-    def _finish(self, result: TrialResult) -> None:
+    def _finish(self, result: TrialResult, attempt: int) -> None:
         if result.trial in self._overdue and result.state == "pruned":
             took = self._seconds.pop(result.trial, result.seconds)
             reason = f"out of time at epoch {result.epochs}: trained {took:.0f} s of {self.limits.trial_timeout:g}"
@@ -407,14 +407,16 @@ class Supervisor:
         failpoint("result.came")
         self.spool.put(result, self._curves.pop(result.trial, {}))
         failpoint("result.spooled")
-        self._sure(self.study.tell, result)
+        is_stored = self._sure(self.study.tell, result)
         failpoint("result.told")
+        if not is_stored:
+            log.warning("trial %d was taken for lost; its result came too late and is not counted", result.trial)
+            for listener in self.listeners:
+                listener.trial_lost(result.trial, attempt)
+            return
         record = self._sure(self.study.record, result.trial)
         for listener in self.listeners:
-            if record.state in ENDED:
-                listener.trial_finished(record)
-            else:  # it was taken for lost, and another supervisor trains it
-                listener.trial_lost(result.trial, record.trial.attempt - 1)
+            listener.trial_finished(record)
         self.watcher.trial_finished(record)
         self._weights.take(record)
         self.pause_reason = self.pause_reason or self._failures.ended(result)
@@ -500,7 +502,7 @@ class Supervisor:
             return
         reason = "out of memory" if cause == "memory" else f"the training process died: {death.reason}"
         result = TrialResult(trial.number, "failed", None, reason=reason, cause=cause, detail=death.log_tail)
-        self._finish(result)
+        self._finish(result, trial.attempt)
 
     def _lost(self, trials: Iterable[Trial]) -> None:
         for trial in trials:

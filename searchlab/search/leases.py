@@ -131,6 +131,15 @@ def held(connection: sqlalchemy.Connection, study_id: int, owner: str) -> set[in
     return set(connection.scalars(own.where(TRIALS.c.study_id == study_id, LEASES.c.owner == owner)))
 
 
+def of_others(connection: sqlalchemy.Connection, trial_ids: Collection[int], owner: str) -> set[int]:
+    """Those of the trials that run under somebody else's lease; it may have ended, unless its owner died here."""
+    joined = LEASES.join(TRIALS, TRIALS.c.trial_id == LEASES.c.trial_id)
+    theirs = sqlalchemy.select(LEASES.c.trial_id, LEASES.c.owner).select_from(joined)
+    theirs = theirs.where(LEASES.c.trial_id.in_(trial_ids), TRIALS.c.state == TrialState.RUNNING)
+    rows = connection.execute(theirs.where(LEASES.c.owner != owner)).all()
+    return {row.trial_id for row in rows if (other := Owner.of(row.owner)) is None or not other.is_dead_here()}
+
+
 def lost(connection: sqlalchemy.Connection, study_id: int, *, by_time: bool = True) -> set[int]:
     """The running trials that nobody works on: their owners died here, or no lease was made, or theirs have ended.
 

@@ -190,6 +190,15 @@ def claim(study: optuna.Study, trial_ids: Iterable[int]) -> tuple[int, ...]:
     return tuple(i for i in trial_ids if study._storage.set_trial_state_values(i, TrialState.RUNNING))
 
 
+def losses(attributes: Mapping[str, Any], epochs: int) -> int:
+    """How often a trial was lost, this time included, since it came as far as it is after `epochs`.
+
+    Why not how often at all: what kills its supervisor does it at the same place again, while machines that come and go
+    take a long trial from one to the next, which goes on from its checkpoint and gets to its end.
+    """
+    return int(attributes.get("losses", 0)) + 1 if epochs <= int(attributes.get("lost_after", 0)) else 1
+
+
 class BudgetSpent(Exception):
     """Other processes have asked for the last trials of the study."""
 
@@ -482,14 +491,12 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             self._lock(connection)
             calm = time.monotonic() - self._failed > (self._lease[1] if self._lease else leases.SECONDS)
             lost = leases.lost(connection, self._study_id, by_time=calm) - (self._mine if self._lease else set())
-            told = sqlalchemy.and_(USER_ATTRS.c.trial_id.in_(lost), USER_ATTRS.c.key.in_(("attempt", "losses")))
-            found = connection.execute(sqlalchemy.select(USER_ATTRS).where(told)).all()
-            counts = {(row.trial_id, row.key): int(json.loads(row.value_json)) for row in found}
-            spent = {i for i in lost if counts.get((i, "losses"), 0) + 1 >= attempts}
+            counts = {i: self._counted(connection, i) for i in lost}
+            spent = {i for i in lost if counts[i]["losses"] >= attempts}
             rows = [
-                {"trial_id": i, "key": key, "value_json": json.dumps(counts.get((i, key), first) + 1)}
+                {"trial_id": i, "key": key, "value_json": json.dumps(count)}
                 for i in lost - spent
-                for key, first in (("attempt", 1), ("losses", 0))
+                for key, count in counts[i].items()
             ]
             if rows:
                 connection.execute(self._upserts[USER_ATTRS], rows)
@@ -504,6 +511,18 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         self._read(lost)
         waiting, over = (tuple(sorted(self._numbers[i] for i in some)) for some in (lost - spent, spent))
         return waiting, over
+
+    def _counted(self, connection: sqlalchemy.Connection, trial_id: int) -> Row:
+        """The attributes of a trial that was lost, with this loss."""
+        last = sqlalchemy.select(sqlalchemy.func.max(CURVES.c.step)).where(CURVES.c.trial_id == trial_id)
+        epochs = int(connection.scalar(last) or 0)
+        found = connection.execute(sqlalchemy.select(USER_ATTRS).where(USER_ATTRS.c.trial_id == trial_id)).all()
+        known = {row.key: json.loads(row.value_json) for row in found}
+        return {
+            "attempt": int(known.get("attempt", 1)) + 1,
+            "losses": losses(known, epochs),
+            "lost_after": epochs,
+        }
 
     @_again
     def settle(self, known: Collection[int]) -> None:
@@ -608,7 +627,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             self._flush()
 
     def _flush(self) -> None:
-        """Write what was gathered, in one transaction.
+        """Write what was gathered, in one transaction; no ending of a trial that another process works on.
 
         Raises:
             UpdateFinishedTrialError: Another process has ended a trial; what was gathered of it is not written.
@@ -642,7 +661,9 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
                 TRIALS.c.trial_id.in_(touched), TRIALS.c.state.in_(FINISHED)
             )
             ended = set(connection.scalars(ended_before.order_by(TRIALS.c.trial_id).with_for_update()))
+            late = self._late(connection, states) - ended
             left = ended | self._given_before(connection, states)
+            left |= leases.of_others(connection, late, self._lease[0]) if late and self._lease else set()
             for table, content in rows.items():
                 kept = [row for (trial_id, _), row in content.items() if trial_id not in left]
                 if kept:
@@ -652,11 +673,21 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
                     connection.execute(TRIALS.update().where(TRIALS.c.trial_id == trial_id).values(change))
             if states and self._lease is not None:
                 leases.release(connection, set(states) - left)
+        if late:  # refused, or an attempt was counted that nobody had begun
+            self._mine -= late
+            self._read(late)
         if ended:
             self._mine -= ended
             self._read(ended)
             numbers = ", ".join(str(self._numbers[trial_id]) for trial_id in sorted(ended))
             raise UpdateFinishedTrialError(f"ended by another process before: trial {numbers}")
+
+    def _late(self, connection: sqlalchemy.Connection, states: Mapping[int, Row]) -> set[int]:
+        """Those of the trials that shall end which this process does not hold any more."""
+        ending = {i for i, change in states.items() if change["state"] in FINISHED}
+        if not ending or self._lease is None:
+            return set()
+        return ending - leases.held(connection, self._study_id, self._lease[0])
 
     def _given_before(self, connection: sqlalchemy.Connection, states: Mapping[int, Row]) -> set[int]:
         """Those of the trials that shall wait again which do so already, or which another one holds by now."""

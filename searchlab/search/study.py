@@ -3,7 +3,8 @@
 The storage is the only memory: any process that opens the study goes on where the last one stopped.  A trial keeps its
 number, its parameters and its seed through all its attempts.  Why a lost trial goes back to "waiting" instead of
 failing and coming back under a new number: so a study that was killed and resumed has the very trials of one that was
-not, and a late result of the lost attempt is as good as that of the next.
+not, and a late result of a lost attempt is as good as that of the next while the trial waits for it.  Once another
+supervisor has begun it, that one's counts: so each attempt has one writer, here and in MLflow.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from searchlab.space import Parameter, Params, Pick, Space, Value
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-"""A trial that was lost so often is given up: it may be what kills its supervisor."""
+"""A trial that was lost so often, and came no further meanwhile, is given up: it may be what kills its supervisor."""
 
 TOLD_AS_BAD = ("diverged", "infeasible", "memory")
 """Causes of failure that lie in the parameters.
@@ -293,17 +294,19 @@ class Study:
     def retry(self, trial_number: int, attempts: int = MAX_ATTEMPTS) -> bool:
         """Have a running trial whose child died wait for another attempt, alone; False, and nothing, after so many.
 
-        Losses are counted in the storage, those together with a supervisor among them.
+        Losses are counted in the storage, those together with a supervisor among them; see `mirror.losses`.
         """
         with self._one_transaction():
             frozen = self._storage.get_trial(self._live_trial(trial_number)._trial_id)
-            losses = int(frozen.user_attrs.get("losses", 0)) + 1
+            if frozen.state != TrialState.RUNNING or not mirror.is_ours(self._study, frozen._trial_id):
+                return True  # it was asked for before, or others look after it
+            epochs = frozen.last_step or 0
+            losses = mirror.losses(frozen.user_attrs, epochs)
             if losses >= attempts:
                 return False
-            if frozen.state == TrialState.RUNNING and mirror.is_ours(self._study, frozen._trial_id):
-                self._storage.set_trial_user_attr(frozen._trial_id, "losses", losses)
-                self._storage.set_trial_user_attr(frozen._trial_id, "alone", True)
-                self._wait_again(frozen)
+            for key, value in (("losses", losses), ("lost_after", epochs), ("alone", True)):
+                self._storage.set_trial_user_attr(frozen._trial_id, key, value)
+            self._wait_again(frozen)
         return True
 
     def report(self, trial_number: int, epoch: int, value: float) -> bool:
@@ -334,8 +337,11 @@ class Study:
                 stop |= {n for n in asked if self._live_trial(n).should_prune()}
         return frozenset(stop | {p[0] for p in news if self._has_ended(p[0])})
 
-    def tell(self, result: TrialResult) -> None:
-        """Store how a trial ended.  A trial that has ended before keeps its first ending."""
+    def tell(self, result: TrialResult) -> bool:
+        """Store how a trial ended, unless it had ended before or another supervisor works on it; what is stored now.
+
+        False when that is not `result`.
+        """
         state, value, result = self._verdict(result)
         with self._one_transaction():
             live = self._live_trial(result.trial)
@@ -347,6 +353,12 @@ class Study:
             self._study.tell(live, value, state=state, skip_if_finished=True)
         self._live.pop(result.trial, None)
         self._survived.pop(result.trial, None)
+        frozen = self._frozen(result.trial)
+        return (
+            frozen is not None
+            and frozen.state.is_finished()
+            and frozen.user_attrs.get("result") == encoding.result_to_json(result)
+        )
 
     def _verdict(self, result: TrialResult) -> tuple[TrialState, float | None, TrialResult]:
         """How Optuna is told: its state, the value where there is one, and the result as it is stored.
@@ -404,8 +416,8 @@ class Study:
     def reap(self) -> tuple[int, ...]:
         """Have every running trial whose supervisor is gone wait for another attempt; the numbers of those lost.
 
-        A trial that was lost in MAX_ATTEMPTS attempts is failed.  Any supervisor may do this at any time; its own
-        leases are renewed first.
+        A trial that was lost in MAX_ATTEMPTS attempts without an epoch more is failed.  Any supervisor may do this at
+        any time; its own leases are renewed first.
         """
         self.renew()
         with _answering(self.url):
@@ -414,7 +426,7 @@ class Study:
             self._live.pop(number, None)
         self._given_up.update(over)
         for number in sorted(self._given_up):
-            reason = f"lost in {MAX_ATTEMPTS} attempts: each time its supervisor died"
+            reason = f"lost in {MAX_ATTEMPTS} attempts that came no further: each time its supervisor died"
             self.tell(TrialResult(number, "failed", None, reason=reason))
             self._given_up.discard(number)
         return (*waiting, *over)

@@ -122,19 +122,20 @@ class Post:
 class Chaos:
     """A study with a leader and two workers, which must come to its end whatever befalls them and their servers."""
 
-    def __init__(self, lab: Lab, services: Mapping[str, Service], *, trials: int) -> None:
+    def __init__(self, lab: Lab, services: Mapping[str, Service], changes: Iterable[str]) -> None:
+        """`changes` are those to the study file."""
         self._lab = lab
         self._services = services
         self._down: set[str] = set()
         self._mends: list[tuple[float, str, Callable[[], object]]] = []
-        self._story: list[str] = []
+        self._story = lab.folder / "chaos.txt"
         self._begun = time.monotonic()
-        self._trials = f"search.trials={trials}"
+        self._changes = tuple(changes)
         self._posts: dict[str, list[Post]] = {}
 
     def run(self, faults: Iterable[Fault]) -> None:
         """Bring `faults` about, then let the study end."""
-        leader = Post("the leader", lambda number: self._lab.resume() if number % 2 else self._lab.lead(self._trials))
+        leader = Post("the leader", lambda number: self._lab.resume() if number % 2 else self._lab.lead(*self._changes))
         self._lab.until(lambda: any(record.state == "running" for record in self._lab.records()))
         workers = [Post(f"worker {number}", lambda _: self._lab.help()) for number in (1, 2)]
         self._posts = {"leader": [leader], "worker": workers}
@@ -157,7 +158,7 @@ class Chaos:
         try:
             yield
         except AssertionError as fault:
-            raise AssertionError("\n".join([str(fault), "--- what happened", *self._story])) from None
+            raise AssertionError("\n".join([str(fault), "--- what happened", self._story.read_text()])) from None
 
     @property
     def _now(self) -> float:
@@ -168,7 +169,8 @@ class Chaos:
         return all(post.is_done for posts in self._posts.values() for post in posts)
 
     def _note(self, words: str) -> None:
-        self._story.append(f"{self._now:6.2f} s  {words}")
+        with self._story.open("a") as story:
+            story.write(f"{self._now:6.2f} s  {words}\n")
 
     def _look_after(self) -> None:
         """Mend what is due, and man the posts."""

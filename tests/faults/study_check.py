@@ -15,6 +15,7 @@ from fault_lab import EPOCHS, NAME, Command, Lab
 from searchlab import seeds
 from searchlab.records import TrialRecord
 from searchlab.tracking import TRACKERS, StoredRun
+from searchlab.tracking.mlflow import words
 from searchlab.training import checkpoints
 
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
@@ -118,7 +119,7 @@ def _own_words(command: Command) -> str:
 
 
 def _tracking_faults(lab: Lab, uri: str | None) -> Iterator[str]:
-    """One run for each attempt, with its end, and for the last one each point of its curve once."""
+    """One run for each attempt, with its end; for the last one its parameters and each point of its curve once."""
     study = lab.study()
     assert study is not None
     uid = str(study.facts["uid"])
@@ -147,7 +148,12 @@ def _tracking_faults(lab: Lab, uri: str | None) -> Iterator[str]:
         repeated = [step for step, count in Counter(step for step, _ in points).items() if count > 1]
         if repeated:
             yield f"trial {number}: MLflow has the steps {repeated} twice"
+        shown = {name: words.param_text(value) for name, value in record.trial.params.labels().items()}
+        if not shown.items() <= run.params.items():
+            yield f"trial {number} has the parameters {shown}, its run {run.params}"
     last_of = {record.trial.number: record.trial.attempt for record in study.records()}
+    for number, attempt in {(number, attempt) for number, attempt, _ in lab.trained()} - found.keys():
+        yield f"attempt {attempt} of trial {number} was trained and has no run"
     for (number, attempt), run in found.items():
         if attempt > last_of[number]:
             yield f"trial {number} has a run of attempt {attempt}, and had {last_of[number]}"

@@ -91,9 +91,10 @@ class ScriptedStudy:
         self.reports.extend(points)
         return self.prune & {number for number, _, _ in points}
 
-    def tell(self, result: TrialResult) -> None:
+    def tell(self, result: TrialResult) -> bool:
         assert result.trial not in self.told, "a trial ends once"
         self.told[result.trial] = result
+        return True
 
     def remaining(self, budget: int) -> int:
         return budget - self.asked + len(self.alone)
@@ -224,6 +225,16 @@ def test_trials_that_others_lose_are_trained_before_the_study_is_done() -> None:
     assert loop.run() == "done"
     assert [words for words in recorder.seen if "lost" in words] == ["lost 0/1", "lost 1/1"]
     assert sorted(study.told) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_result_that_comes_too_late_is_not_counted_but_kept() -> None:
+    """This supervisor was taken for dead, and another one has trained the trial."""
+    study, recorder, spool = ScriptedStudy(), Recorder(), Kept()
+    study.tell = lambda result: result.trial != 1  # type: ignore[method-assign]
+    study.record = lambda number: TrialRecord(Trial(number, Params({}), 0), "complete", 0.5)  # type: ignore[method-assign]
+    supervisor(study, ScriptedPool(good), budget=3, listeners=(recorder,), spool=spool).run()
+    assert [words for words in recorder.seen if words.endswith((" 1", " 1/1"))] == ["start 1", "lost 1/1"]
+    assert [result.trial for result in spool.results] == [0, 1, 2]
 
 
 def test_an_end_that_others_bring_about_is_noticed() -> None:

@@ -146,29 +146,31 @@ def test_a_lease_that_is_not_renewed_ends(url: str) -> None:
     assert alive.record(ours.number).state == "running"
 
 
-def test_a_late_result_of_a_lost_attempt_counts_and_the_next_attempt_is_ignored(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mirror, "PATIENCE", 0.0)
+def test_a_late_result_is_refused_once_another_supervisor_has_begun_the_next_attempt(url: str) -> None:
     late, quick = supervisor(url, seconds=0.0), supervisor(url, "other/2@2.0")
     lost = late.ask()
     time.sleep(0.01)
     assert quick.reap() == (lost.number,)
     assert quick.ask().number == lost.number
     late.tell(TrialResult(lost.number, "complete", 0.1))
-    assert quick.judge([(lost.number, 2, 0.4)]) == {lost.number}  # no need to go on
+    assert late.record(lost.number).state == quick.record(lost.number).state == "running"
+    assert quick.judge([(lost.number, 2, 0.4)]) == frozenset()
     quick.tell(TrialResult(lost.number, "complete", 0.9))
-    assert quick.record(lost.number).value == 0.1
+    for study in (late, quick):
+        assert (study.record(lost.number).value, study.record(lost.number).trial.attempt) == (0.9, 2)
 
 
-def test_a_late_result_counts_while_the_trial_waits_for_its_next_attempt(url: str) -> None:
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_late_result_counts_while_the_trial_waits_for_its_next_attempt(url: str, knows: bool) -> None:
     late, other = supervisor(url, seconds=0.0), supervisor(url, "other/2@2.0")
     lost = late.ask()
     time.sleep(0.01)
     assert other.reap() == (lost.number,)
-    late.renew()
+    if knows:
+        late.renew()
     late.tell(TrialResult(lost.number, "complete", 0.1))
     assert other.records()[lost.number].value == 0.1 and other.remaining(1) == 0
+    assert late.record(lost.number).trial.attempt == 2  # as what is told of it in MLflow must have it
 
 
 @pytest.mark.parametrize("ask", ["reap", "records", "retry", "retry_alone", "ask_next"])
@@ -193,6 +195,15 @@ def test_what_was_taken_from_a_silent_supervisor_is_not_its_own_to_give_back(url
     again = other.ask()
     silent.give_back([lost.number])
     assert other.record(again.number).state == "running" and again.attempt == 2
+
+
+def test_a_child_that_dies_over_what_was_taken_away_fails_no_trial(url: str) -> None:
+    silent, other = supervisor(url, seconds=0.0), supervisor(url, "other/2@2.0")
+    lost = silent.ask()
+    time.sleep(0.01)
+    assert other.reap() == (lost.number,)
+    silent.renew()
+    assert silent.retry(lost.number, 1) and other.record(lost.number).state == "waiting"
 
 
 def test_what_is_given_back_is_no_loss(url: str) -> None:
@@ -328,8 +339,11 @@ class Supervisors(RuleBasedStateMachine):
         number = data.draw(st.sampled_from(sorted(self.held[name])))
         value = float(len(self.ended))
         self.trouble[name].sure(self.studies[name].tell, TrialResult(number, "complete", value))
-        self.ended.setdefault(number, value)
-        del self.held[name][number]
+        until = self.held[name].pop(number)
+        if number not in self.ended and open_study(self.url).record(number).state == "running":
+            assert until < self.now, "who holds a trial is heard"
+        else:
+            self.ended.setdefault(number, value)
 
     @rule(name=NAMES)
     def renew(self, name: str) -> None:

@@ -309,6 +309,17 @@ class TestResume:
         (record,) = study.records()
         assert record.state == "failed" and record.result is not None and "lost" in (record.result.reason or "")
 
+    def test_gives_up_no_trial_that_comes_further_each_time(self, create: Callable[..., Study]) -> None:
+        """Machines that come and go: chaos had trials on their last attempt that were almost done."""
+        for epoch in range(1, 2 * MAX_ATTEMPTS):
+            study = create()
+            assert study.reap() == ((0,) if epoch > 1 else ())
+            study.report(study.ask().number, epoch, 0.5)
+            assert study.retry(0)
+            study.ask()
+        (record,) = study.records()
+        assert (record.state, record.trial.attempt) == ("running", 4 * MAX_ATTEMPTS - 2)
+
     def test_finishes_a_trial_whose_claimer_died_before_choosing(self, create: Callable[..., Study]) -> None:
         create()._study.ask()
         study = create()

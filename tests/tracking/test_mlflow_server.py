@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,51 +13,11 @@ from searchlab.tracking import TRACKERS
 
 sys.path.append(str(Path(__file__).parents[1]))
 
+from mlflow_server import Server
 from proxy import Proxy
 
 MLFLOW = TRACKERS.get("mlflow")
 pytestmark = pytest.mark.slow
-
-
-class Server:
-    """A server that can be stopped, frozen and started again on the same port and database."""
-
-    def __init__(self, folder: Path, database: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self._command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database}"]
-        self._command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1"]
-        self._command += ["--port", str(self.port), "--workers", "1"]
-        self._log = folder / "server.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, env={**os.environ, **quiet}, stdout=log, stderr=log, start_new_session=True
-            )
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
-                return
-            except OSError:
-                assert self._process.poll() is None, self._log.read_text()
-                time.sleep(0.2)
-        raise TimeoutError(self._log.read_text())
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        os.killpg(self._process.pid, number)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self.signal(signal.SIGKILL)
-            self._process.wait(30)
-            self._process = None
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +28,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Itera
     folder = tmp_path_factory.mktemp("server")
     with closing(sqlite3.connect(empty_store)) as made, closing(sqlite3.connect(folder / "mlflow.db")) as copy:
         made.backup(copy)
-    running = Server(folder, folder / "mlflow.db")
+    running = Server(folder)
     running.start()
+    running.wait()
     yield running
-    running.stop()
+    running.kill()
 
 
 def test_a_study_arrives_through_the_server(server, study, tmp_path):
@@ -99,11 +55,12 @@ def test_a_server_that_goes_and_comes_back_misses_nothing(server, study, tmp_pat
     session = MLFLOW.open(server.uri, experiment="back", home=tmp_path)
     study.tell(session, until=2)
     assert session.flush(60)
-    server.stop()
+    server.kill()
     study.tell(session)  # says again what is known, and the rest
     session.study_finished(study.result)
     assert not session.flush(30)
     server.start()
+    server.wait()
     deadline = time.monotonic() + 60
     while not session.flush(5) and time.monotonic() < deadline:
         pass
@@ -118,7 +75,7 @@ def test_a_frozen_server_does_not_hold_up_the_end(server, study, tmp_path):
     session = MLFLOW.open(server.uri, experiment="frozen", home=tmp_path)
     session.study_started(study.start)
     assert session.flush(60)
-    server.signal(signal.SIGSTOP)
+    server.freeze()
     try:
         began = time.perf_counter()
         study.tell(session)
@@ -126,7 +83,7 @@ def test_a_frozen_server_does_not_hold_up_the_end(server, study, tmp_path):
         delivery = session.close(2)
         assert time.perf_counter() - began < 10
     finally:
-        server.signal(signal.SIGCONT)
+        server.thaw()
     assert delivery.undelivered > 0
     assert list((tmp_path / "outbox" / study.start.uid).glob("*.jsonl"))
 
