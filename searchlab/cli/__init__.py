@@ -50,6 +50,7 @@ COMMANDS = (
     "schema",
     "doctor",
     "gc",
+    "restore",
 )
 """The files beside this one, in the order of the help page; `final_test.py` is `searchlab final-test`."""
 

@@ -5,8 +5,8 @@
   mlflow.db, artifacts/     the tracking store, unless the study names another
   data/DIGEST/              prepared examples that trials may see
   sealed/DIGEST/            test examples, read once by the final test
-  studies/NAME/             study.yaml (resolved), weights/, checkpoints/, logs/, results.jsonl, ledger.jsonl,
-                            champion.keras, report.html
+  studies/NAME/             study.yaml (resolved), study.json, weights/, checkpoints/, logs/, results.jsonl,
+                            ledger.jsonl, champion.keras, report.html
 """
 
 from __future__ import annotations
@@ -54,6 +54,11 @@ class StudyFolder:
     def spec(self) -> Path:
         """The resolved study file."""
         return self.folder / "study.yaml"
+
+    @property
+    def noted(self) -> Path:
+        """What the storage keeps of the study beside its trials."""
+        return self.folder / "study.json"
 
     @property
     def weights(self) -> Path:

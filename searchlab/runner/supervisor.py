@@ -99,8 +99,8 @@ class Study(Protocol):
 class Spool(Protocol):
     """What the loop asks of the place where results are safe."""
 
-    def put(self, result: TrialResult, curve: Mapping[int, float]) -> None:
-        """Keep a result and the objective after each epoch, whatever becomes of the storage."""
+    def put(self, result: TrialResult, curve: Mapping[int, float], trial: Trial | None) -> None:
+        """Keep a result, the objective after each epoch and what was trained, whatever becomes of the storage."""
 
 
 class Listener(Protocol):
@@ -341,8 +341,8 @@ class Supervisor:
                 self._judge(item.slot, item.content.epochs)
             case TrialResult():
                 if not self._is_left_open(item.slot, item.content):
-                    self._running.get(item.slot, {}).pop(item.content.trial, None)
-                    self._finish(item.content)
+                    trial = self._running.get(item.slot, {}).pop(item.content.trial, None)
+                    self._finish(item.content, trial)
             case Left():
                 self._left |= self._running.pop(item.slot, {})
             case other:
@@ -393,14 +393,14 @@ class Supervisor:
         self._overdue |= late
         return frozenset(late)
 
-    def _finish(self, result: TrialResult) -> None:
+    def _finish(self, result: TrialResult, trial: Trial | None) -> None:
         if result.trial in self._overdue and result.state == "pruned":
             took = self._seconds.pop(result.trial, result.seconds)
             reason = f"out of time at epoch {result.epochs}: trained {took:.0f} s of {self.limits.trial_timeout:g}"
             result = replace(result, reason=reason, cause="time")
         self._seconds.pop(result.trial, None)
         failpoint("result.came")
-        self.spool.put(result, self._curves.pop(result.trial, {}))
+        self.spool.put(result, self._curves.pop(result.trial, {}), trial)
         failpoint("result.spooled")
         self._sure(self.study.tell, result)
         failpoint("result.told")
@@ -490,7 +490,7 @@ class Supervisor:
             return
         reason = "out of memory" if cause == "memory" else f"the training process died: {death.reason}"
         result = TrialResult(trial.number, "failed", None, reason=reason, cause=cause, detail=death.log_tail)
-        self._finish(result)
+        self._finish(result, trial)
 
     def _sure(self, ask: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """What the storage answers, however long it is out of reach; children go on meanwhile.

@@ -168,8 +168,8 @@ def elsewhere(connection: sqlalchemy.Connection, owner: str) -> str | None:
 def _started(process: psutil.Process) -> float:
     """When it was started, the same whenever it is asked.
 
-    On Linux in seconds since the machine was.  Not since 1970: that is reckoned from the wall clock of whoever asks, and
-    after the clock was set (as machines do that wake up) every supervisor would take the others for dead.
+    On Linux in seconds since the machine was.  Not since 1970: that is reckoned from the wall clock of whoever asks,
+    and after the clock was set (as machines do that wake up) every supervisor would take the others for dead.
     """
     try:
         line = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8", errors="replace")
