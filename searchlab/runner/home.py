@@ -6,7 +6,7 @@
   data/DIGEST/              prepared examples that trials may see
   sealed/DIGEST/            test examples, read once by the final test
   studies/NAME/             study.yaml (resolved), study.json, weights/, checkpoints/, logs/, results.jsonl,
-                            ledger.jsonl, champion.keras, report.html
+                            results.reserve, ledger.jsonl, champion.keras, report.html
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Home:
     @property
     def storage_url(self) -> str:
         """The Optuna storage of studies that name none."""
-        return f"sqlite:///{self.folder / 'optuna.db'}"
+        path = str(self.folder / "optuna.db")
+        return f"sqlite:///{path.replace('%', '%25').replace('?', '%3F')}"  # which mean something in a URL
 
     @property
     def tracking_uri(self) -> str:

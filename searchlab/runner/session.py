@@ -173,7 +173,9 @@ def _create(lab: Lab, choice: Choice, fork_of: str | None) -> Study:
 def _work(study: Study, folder: StudyFolder) -> None:
     """Be one of the study's supervisors, and look after the results and the trials of those that died."""
     study.work_as(leases.Owner.here().name)
-    _spool(study, folder).tell(study)
+    spool = _spool(study, folder)
+    spool.tell(study)
+    spool.reserve()
     study.reap()
     failpoint("study.joined")
 

@@ -7,8 +7,12 @@ has lost what it knew (an older copy was put back, or somebody deleted trials), 
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import json
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +27,17 @@ from searchlab.search.study import Study
 log = logging.getLogger(__name__)
 
 FILE = "results.jsonl"
+
+RESERVE = "results.reserve"
+"""A file of newlines that is as large as it will ever be: results that the disk has no room for are written over them.
+
+Not a file to be removed for the room that it takes: what children log and keep would have that room first.
+"""
+
+SIZE = 512 << 10
+"""Its bytes: a hundred results or more."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -54,17 +69,54 @@ class Spool:
             content["trained"] = {**encoding.trial_to_json(trial), "attempt": trial.attempt}
         line = json.dumps({**content, "result": encoding.result_to_json(result)})
         try:
-            atomic.append(self._path, f"\n{line}\n")  # after what a kill may have left of a line
+            self._append(f"\n{line}\n")  # after what a kill may have left of a line
         except OSError as error:  # the storage may be on another disk
             log.warning("%s does not take the result of trial %d: %s", self._path, result.trial, error)
 
+    def reserve(self) -> None:
+        """Take the room that results will need on a full disk, as far as there is any; give what is in it its place."""
+        try:
+            with self._reserve.open("a+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                file.seek(0)
+                content = file.read().strip(b"\n")
+                if content:
+                    atomic.append(self._path, f"\n{content.decode()}\n")
+                file.truncate(0)
+                file.write(b"\n" * SIZE)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            log.debug("no room is reserved for results: %s", error)
+
+    @property
+    def _reserve(self) -> Path:
+        return self._path.with_name(RESERVE)
+
+    def _append(self, text: str) -> None:
+        try:
+            atomic.append(self._path, text)
+        except OSError as error:
+            if error.errno not in FULL or not self._reserve.exists():
+                raise
+            log.warning("the disk of %s is full; results take the room that was reserved for them", self._path)
+            self._write_over(text.encode())
+
+    def _write_over(self, content: bytes) -> None:
+        with self._reserve.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            there = file.read()
+            used = len(there.rstrip(b"\n"))
+            if used + len(content) > len(there):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._reserve))
+            file.seek(used)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
     def kept(self) -> Iterator[Kept]:
         """What was added, in that order; lines that a kill or a disk has spoiled are left out."""
-        try:
-            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
-            return
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(self._lines(), start=1):
             if line:
                 try:
                     content = json.loads(line)
@@ -74,6 +126,11 @@ class Spool:
                     continue
                 if found is not None:
                     yield found
+
+    def _lines(self) -> Iterator[str]:
+        for path in (self._path, self._reserve):
+            with contextlib.suppress(FileNotFoundError):
+                yield from path.read_text(encoding="utf-8", errors="replace").splitlines()
 
     def tell(self, study: Study) -> int:
         """Tell the storage what it has not been told; how many results that were.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from searchlab import atomic
 from searchlab.errors import ServiceError, StorageLost, StudyConflict
 from searchlab.executors import Death, Message
 from searchlab.records import Trial, TrialResult
@@ -214,3 +215,45 @@ def test_the_pauses_grow_and_end_when_someone_asks_to_stop(tmp_path: Path, monke
         supervisor._sure(fail)
     gaps = [round(late - early) for early, late in itertools.pairwise(asked)]
     assert gaps == [0, 1, 2, 5, 10, 10, 10]
+
+
+def test_results_find_room_on_a_full_disk_and_their_place_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """D2: whatever else takes the last room; when the reserve is full too, the storage is told all the same."""
+    spool, results = (
+        Spool(tmp_path),
+        [TrialResult(number, "complete", 0.5, summary="x" * 5000) for number in range(150)],
+    )
+    spool.reserve()
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "append", full)
+        for result in results:
+            spool.put(result)
+    assert [entry.result for entry in spool.kept()] == results[: len(list(spool.kept()))] and len(
+        list(spool.kept())
+    ) > 90
+    assert "does not take the result of trial 149" in caplog.text
+    before = list(spool.kept())
+    for _ in range(2):
+        spool.reserve()
+        assert list(spool.kept()) == before
+    spool.put(results[-1])
+    assert [entry.result for entry in spool.kept()] == [*(entry.result for entry in before), results[-1]]
+
+
+def full(*arguments: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_disk_that_takes_the_beginning_of_a_result_has_not_taken_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D2: the last bytes of a disk take half a line, and the system reports no error."""
+    spool, write = Spool(tmp_path), os.write
+    spool.reserve()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda handle, content: write(handle, content[:40]))
+        spool.put(TrialResult(0, "complete", 0.5))
+    spool.put(TrialResult(1, "complete", 0.5))
+    assert sorted(entry.result.trial for entry in spool.kept()) == [0, 1]
