@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.util
 import itertools
 import os
@@ -85,15 +86,26 @@ class Server:
             self._process.wait(30)
             self._process = None
 
+    def kill(self) -> None:
+        """Kill all its processes, as a machine that runs out of memory may."""
+        for process in self._all():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        assert self._process is not None
+        self._process.wait(30)
+        self._process = None
+
     def freeze(self) -> None:
         """Stop all its processes; the kernel goes on to acknowledge what they are sent."""
         for process in self._all():
-            process.suspend()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
 
     def thaw(self) -> None:
         """Let them go on."""
         for process in reversed(self._all()):
-            process.resume()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def _all(self) -> list[psutil.Process]:
         assert self._process is not None

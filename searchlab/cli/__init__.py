@@ -41,6 +41,7 @@ COMMANDS = (
     "trials",
     "report",
     "sync",
+    "audit",
     "final_test",
     "export",
     "ui",

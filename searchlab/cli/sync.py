@@ -12,19 +12,20 @@ from searchlab.cli._options import OneStudy, Storage
 def sync(
     study: OneStudy = None,
     storage: Storage = None,
+    rebuild: bool = typer.Option(False, "--rebuild", help="Also write again what MLflow lacks or has otherwise."),
 ) -> None:
-    """Deliver what MLflow has not got because it was out of reach."""
+    """Deliver what MLflow has not got because it was out of reach, or because a run was killed."""
+    from searchlab.runner import deliver
     from searchlab.runner.home import Home
-    from searchlab.runner.stored import stored_spec, study_names
-    from searchlab.tracking import TRACKERS
+    from searchlab.runner.stored import study_names
 
     home = Home.find()
     is_left = False
     for name in [study] if study else study_names(home, storage):
-        spec = stored_spec(name, home, storage)
-        tracker = TRACKERS.get("mlflow" if spec.tracking.enabled else "none")
-        delivery = tracker.sync(spec.tracking.uri, experiment=spec.tracking.experiment or name, home=home.folder)
+        delivery = deliver.deliver(name, home, storage)
         typer.echo(f"{name}: {delivery}")
+        if rebuild and not delivery.undelivered:
+            typer.echo(f"{name}: written again: {deliver.rebuild(name, home, storage)}")
         is_left = is_left or delivery.undelivered > 0
     if is_left:
         raise typer.Exit(4)

@@ -60,7 +60,8 @@ def final_test(
     write_score(score, home.study(name).test)
     result = read_study(name, home, storage)
     write_report(result, stored_space(name, home, storage), home.study(name).report)
-    with session_of(stored_spec(name, home, storage), home, result.objective, result.facts) as session:
+    spec = stored_spec(name, home, storage)
+    with session_of(spec, home, result.objective, result.facts, lambda: result.trials) as session:
         session.test_scored(score)
         session.study_finished(result)  # so that the description no longer says "sealed"
     return FinalTest(score, tuple(score_lines(result, sd=result.facts.get("objective_sd"))))

@@ -3,6 +3,7 @@
 .searchlab/
   optuna.db                 the storage (SQLite), unless the study names another
   mlflow.db, artifacts/     the tracking store, unless the study names another
+  outbox/STUDY_UID/         what MLflow has not got yet, and, compressed, what it has
   data/DIGEST/              prepared examples that trials may see
   sealed/DIGEST/            test examples, read once by the final test
   studies/NAME/             study.yaml (resolved), study.json, weights/, checkpoints/, logs/, results.jsonl,

@@ -5,12 +5,41 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol
 
-from searchlab.records import Epoch, Trial, TrialRecord
+from searchlab.records import ENDED, Epoch, Trial, TrialRecord
 from searchlab.reports import sameness
 from searchlab.training import checkpoints
 
 log = logging.getLogger(__name__)
+
+
+class Records(Protocol):
+    """What has the trials of a study."""
+
+    def record(self, trial_number: int) -> TrialRecord:
+        """A trial as the storage knows it now."""
+
+
+class Ends(Protocol):
+    """What hears of ends."""
+
+    def trial_lost(self, trial_number: int, attempt: int) -> None:
+        """See `Listener`."""
+
+    def trial_finished(self, record: TrialRecord) -> None:
+        """See `Listener`."""
+
+
+def tell_lost(study: Records, trial_numbers: Iterable[int], listeners: Iterable[Ends]) -> None:
+    """Tell of trials whose supervisor died: they wait again, or were lost too often and have failed."""
+    for number in trial_numbers:
+        record = study.record(number)
+        for listener in listeners:
+            if record.state in ENDED:
+                listener.trial_finished(record)
+            else:
+                listener.trial_lost(number, record.trial.attempt - 1)
 
 
 class Quiet:
@@ -20,6 +49,9 @@ class Quiet:
         """Nothing."""
 
     def epoch(self, epoch: Epoch, *, attempt: int = 1) -> None:
+        """Nothing."""
+
+    def trial_lost(self, trial_number: int, attempt: int) -> None:
         """Nothing."""
 
     def trial_finished(self, record: TrialRecord) -> None:

@@ -25,7 +25,7 @@ from searchlab.runner.engines import Choice, choose
 from searchlab.runner.finish import finish
 from searchlab.runner.home import Home, StudyFolder
 from searchlab.runner.lab import Lab, assemble, facts_of, families_of, keep
-from searchlab.runner.listeners import Counting, Doubting, Tidying
+from searchlab.runner.listeners import Counting, Doubting, Tidying, tell_lost
 from searchlab.runner.lock import only_one
 from searchlab.runner.messages import Finish, Finished, Setup
 from searchlab.runner.outcome import Drawn, draw, result_of, write_report
@@ -94,13 +94,14 @@ def run(spec: StudySpec, home: Home, watcher: Watcher, *, fork_of: str | None = 
     choice = choice_of(spec, home)
     with only_one(folder, spec.name), _children(spec, home, choice) as children:
         lab = assemble(spec, home, watcher, checked)
-        study = _create(lab, choice, fork_of)
+        study, lost = _create(lab, choice, fork_of)
         for line in fork_lines(study.facts):
             watcher.stage(line)
         study.remember(trained_by=asdict(choice))
         note(study, lab.folder)
         choice.keep(folder)
-        with session_of(spec, home, study.objective, study.facts) as session:
+        with session_of(spec, home, study.objective, study.facts, study.records) as session:
+            tell_lost(study, lost, (session,))
             ending, reason = _supervise(lab, study, (session,), watcher, children, choice)
             return _conclude(lab, study, ending, reason, session, watcher, children)
 
@@ -125,8 +126,9 @@ def join(spec: StudySpec, home: Home, watcher: Watcher) -> Joined:
         study = _stored(lab, to_yaml(spec.resolved()), choice)
         keep(lab, to_yaml(spec.resolved()))
         note(study, folder)
-        _work(study, folder)
-        with session_of(spec, home, study.objective, study.facts, is_led_elsewhere=True) as session:
+        lost = work(study, folder)
+        with session_of(spec, home, study.objective, study.facts, study.records, is_led_elsewhere=True) as session:
+            tell_lost(study, lost, (session,))
             counting = Counting()
             ending, reason = _supervise(lab, study, (session, counting), watcher, children, choice)
             return Joined(counting.trials, study.remaining(spec.search.trials), ending, reason)
@@ -157,8 +159,8 @@ def _checkpoints(lab: Lab, study: Study) -> Checkpoints | None:
     return Checkpoints(str(lab.folder.checkpoints), str(study.facts.get("uid", study.name)), every)
 
 
-def _create(lab: Lab, choice: Choice, fork_of: str | None) -> Study:
-    """The study in the storage, new or found again, and what later commands need in its folder."""
+def _create(lab: Lab, choice: Choice, fork_of: str | None) -> tuple[Study, tuple[int, ...]]:
+    """The study, new or found again, with what later commands need in its folder; and trials that were lost."""
     resolved = to_yaml(lab.spec.resolved())
     refuse_anew(lab.spec.name, lab.home, lab.spec.storage)
     study = _stored(lab, resolved, choice, fork_of)
@@ -166,18 +168,19 @@ def _create(lab: Lab, choice: Choice, fork_of: str | None) -> Study:
     failpoint("study.remembered")
     keep(lab, resolved)
     failpoint("study.kept")
-    _work(study, lab.folder)
-    return study
+    lost = work(study, lab.folder)
+    return study, lost
 
 
-def _work(study: Study, folder: StudyFolder) -> None:
-    """Be one of the study's supervisors, and look after the results and the trials of those that died."""
+def work(study: Study, folder: StudyFolder) -> tuple[int, ...]:
+    """Be one of the study's supervisors; look after the results of those that died, and give their lost trials."""
     study.work_as(leases.Owner.here().name)
     spool = _spool(study, folder)
     spool.tell(study)
     spool.reserve()
-    study.reap()
+    lost = study.reap()
     failpoint("study.joined")
+    return lost
 
 
 def _spool(study: Study, folder: StudyFolder) -> Spool:
@@ -298,6 +301,7 @@ def _conclude(
     children: Children,
 ) -> Outcome:
     """Keep the champion, write the report, close the parent run."""
+    session.flush(0.0)  # a store that was out of reach has until the figures are drawn to answer
     result = result_of(study, lab.home)
     drawn: Drawn | None = None
     made: Finished | None = None

@@ -18,9 +18,10 @@ from typing import Literal, ParamSpec, Protocol, TypeAlias, TypeVar
 from searchlab.errors import DeviceMissing, ServiceError, StorageLost
 from searchlab.executors import Death, Message, Pool
 from searchlab.failpoints import failpoint
-from searchlab.records import Cause, Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
+from searchlab.records import ENDED, Cause, Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
 from searchlab.runner.best_weights import BestWeights
 from searchlab.runner.failures import Failures, cause_of
+from searchlab.runner.listeners import tell_lost
 from searchlab.runner.messages import Epochs, Idle, Job, Leave, Left, Ready, Verdict
 from searchlab.runner.patience import Patience
 from searchlab.runner.signals import stop_signals
@@ -111,6 +112,9 @@ class Listener(Protocol):
 
     def epoch(self, epoch: Epoch, *, attempt: int = 1) -> None:
         """An epoch of a trial ended."""
+
+    def trial_lost(self, trial_number: int, attempt: int) -> None:
+        """Nobody works on this attempt any more; there may be another."""
 
     def trial_finished(self, record: TrialRecord) -> None:
         """A trial is complete, pruned or failed."""
@@ -296,7 +300,8 @@ class Supervisor:
         self._seen = now
         failpoint("lease.renewing")
         for number in self._sure(self.study.reap):
-            log.warning("trial %d was lost: its supervisor is gone; it waits for another attempt", number)
+            log.warning("trial %d was lost: its supervisor is gone", number)
+            self._sure(tell_lost, self.study, (number,), self.listeners)
 
     def _lose_patience(self) -> None:
         """Kill children that say nothing any more, or train one trial's epoch for longer than a trial may take."""
@@ -406,7 +411,10 @@ class Supervisor:
         failpoint("result.told")
         record = self._sure(self.study.record, result.trial)
         for listener in self.listeners:
-            listener.trial_finished(record)
+            if record.state in ENDED:
+                listener.trial_finished(record)
+            else:  # it was taken for lost, and another supervisor trains it
+                listener.trial_lost(result.trial, record.trial.attempt - 1)
         self.watcher.trial_finished(record)
         self._weights.take(record)
         self.pause_reason = self.pause_reason or self._failures.ended(result)
@@ -438,6 +446,7 @@ class Supervisor:
             return
         if self._cohort_size.get(death.slot, 1) > 1:  # whose fault it was shows when they are trained alone
             self._sure(self.study.retry_alone, tuple(lost))
+            self._lost(lost.values())
         else:
             for trial in lost.values():
                 self._bury_trial(trial, cause, death)
@@ -486,11 +495,17 @@ class Supervisor:
         """What becomes of a trial whose process died over it alone."""
         if cause in ATTEMPTS and self._sure(self.study.retry, trial.number, ATTEMPTS[cause]):
             failpoint("trial.retried")
+            self._lost((trial,))
             log.warning("trial %d lost its process (%s); it waits for another attempt", trial.number, death.reason)
             return
         reason = "out of memory" if cause == "memory" else f"the training process died: {death.reason}"
         result = TrialResult(trial.number, "failed", None, reason=reason, cause=cause, detail=death.log_tail)
         self._finish(result, trial)
+
+    def _lost(self, trials: Iterable[Trial]) -> None:
+        for trial in trials:
+            for listener in self.listeners:
+                listener.trial_lost(trial.number, trial.attempt)
 
     def _sure(self, ask: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """What the storage answers, however long it is out of reach; children go on meanwhile.

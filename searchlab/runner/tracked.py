@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from searchlab.records import Objective
+from searchlab.records import ENDED, Objective, TrialRecord
 from searchlab.runner.home import Home
 from searchlab.space import Float, Int, label
 from searchlab.spec import StudySpec
@@ -22,20 +22,52 @@ PATIENCE = 30.0
 
 @contextmanager
 def session_of(
-    spec: StudySpec, home: Home, objective: Objective, facts: Mapping[str, Any], *, is_led_elsewhere: bool = False
+    spec: StudySpec,
+    home: Home,
+    objective: Objective,
+    facts: Mapping[str, Any],
+    records: Callable[[], Iterable[TrialRecord]],
+    *,
+    is_led_elsewhere: bool = False,
 ) -> Iterator[Session]:
     """A session for the study, told what is known of it; closed at the end, whatever happens."""
-    session = TRACKERS.get("mlflow" if spec.tracking.enabled else "none").open(
-        spec.tracking.uri, experiment=spec.tracking.experiment or spec.name, home=home.folder
-    )
+    session = open_session(spec, home, objective, facts, records, is_led_elsewhere=is_led_elsewhere)
     try:
-        start = start_of(spec, objective, facts)
-        session.study_started(replace(start, is_led_elsewhere=is_led_elsewhere))
         yield session
     finally:
         delivery = session.close(PATIENCE)
         if not delivery.is_complete:
             log.warning("%s", delivery)
+
+
+def open_session(
+    spec: StudySpec,
+    home: Home,
+    objective: Objective,
+    facts: Mapping[str, Any],
+    records: Callable[[], Iterable[TrialRecord]],
+    *,
+    is_led_elsewhere: bool = False,
+) -> Session:
+    """A session for the study that knows what is known of it; `records` are asked for where one before it died."""
+    session = TRACKERS.get("mlflow" if spec.tracking.enabled else "none").open(
+        spec.tracking.uri, experiment=experiment_of(spec), home=home.folder
+    )
+    start = start_of(spec, objective, facts)
+    session.study_started(replace(start, is_led_elsewhere=is_led_elsewhere))
+    left = session.left_behind()
+    found = {record.trial.number: record for record in records()} if left else {}
+    for number, attempt in left:
+        session.trial_lost(number, attempt)
+        record = found.get(number)
+        if record is not None and record.state in ENDED:
+            session.trial_finished(record)
+    return session
+
+
+def experiment_of(spec: StudySpec) -> str:
+    """The name of the experiment that the study's runs are in."""
+    return spec.tracking.experiment or spec.name
 
 
 def start_of(spec: StudySpec, objective: Objective, facts: Mapping[str, Any]) -> StudyStart:

@@ -44,9 +44,12 @@ def page_of(figure: Figure) -> str:
 
 
 def load() -> None:
-    """Load the libraries that draw: a second or two, to be spent while something else is waited for."""
+    """Load the libraries that draw: a second or two, to be spent while something else is waited for.
+
+    Pandas among them, which plotly uses as soon as it sees it: half loaded where another thread (MLflow's) is at it.
+    """
     importance.load()
-    for name in ("plotly.graph_objects", "matplotlib.pyplot", "optuna.visualization.matplotlib"):
+    for name in ("pandas", "plotly.graph_objects", "matplotlib.pyplot", "optuna.visualization.matplotlib"):
         importlib.import_module(name)
 
 
@@ -57,6 +60,7 @@ def figures(result: StudyResult, space: Space) -> Mapping[str, Figure]:
     trials are complete, pruned ones take part in the second and the fourth with the last value that they reached.
     """
     found: dict[str, Figure] = {}
+    load()
     with no_experimental_warnings(), _quiet():
         for name, draw in _plots(result, space, optuna.visualization).items():
             figure = draw()

@@ -435,7 +435,7 @@ class Study:
                 log.warning("trial %d was taken for lost, since this supervisor was silent for too long", number)
 
     def reap(self) -> tuple[int, ...]:
-        """Have every running trial whose supervisor is gone wait for another attempt; the numbers of those.
+        """Have every running trial whose supervisor is gone wait for another attempt; the numbers of those lost.
 
         A trial that was lost in MAX_ATTEMPTS attempts is failed.  Any supervisor may do this at any time; its own
         leases are renewed first.
@@ -450,7 +450,7 @@ class Study:
             reason = f"lost in {MAX_ATTEMPTS} attempts: each time its supervisor died"
             self.tell(TrialResult(number, "failed", None, reason=reason))
             self._given_up.discard(number)
-        return waiting
+        return (*waiting, *over)
 
     def stored(self) -> Mapping[int, tuple[Params, bool]]:
         """Every trial by number, those too that were never handed out: its parameters, and whether it has ended.

@@ -6,7 +6,7 @@ it.  This wing knows MLflow and neither Keras nor Optuna.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -80,7 +80,7 @@ class Delivery:
     refused: int = 0
     """Records the tracker's server would not take."""
     kept_in: str | None = None
-    """The file that holds the undelivered and the refused ones."""
+    """The folder that holds the undelivered and the refused ones."""
     reason: str = ""
     """The last error, in one line."""
 
@@ -99,19 +99,58 @@ class Delivery:
         return f"{lost} records not delivered to the tracking store ({self.reason}){place}"
 
 
+@dataclass(frozen=True)
+class Audit:
+    """What the storage, the outbox and the tracker have of a study, and where they differ."""
+
+    trials: int = 0
+    """Those that have ended, by the storage."""
+    runs: int = 0
+    """Attempts of trials, by the tracker."""
+    records: int = 0
+    """Delivered from this machine."""
+    waiting: int = 0
+    """Still to be delivered."""
+    spoiled: int = 0
+    """Records in the outbox that cannot be read."""
+    refused: int = 0
+    """Records that the tracker would not take, or that were spoiled."""
+    storage_digest: str = ""
+    """Over each trial's number, attempt, end, parameters, curve of the objective and final numbers."""
+    tracked_digest: str = ""
+    """Over the same, as the tracker has it."""
+    faults: tuple[str, ...] = ()
+    """Each difference in one line."""
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether nothing is missing, doubled or different."""
+        return not (self.faults or self.waiting) and self.storage_digest == self.tracked_digest
+
+
 class Session(Protocol):
     """One process's line to a tracker.
 
-    Only `flush`, `view_url`, `log_model` and `close` ever wait, and nothing raises for a store out of reach.
-    Records may be handed in again (a resumed study, a repeated message): nothing is written twice.  Times are
-    seconds since 1970; None means now.
+    Only `flush`, `view_url` and `close` ever wait, and nothing raises for a store out of reach.  What is handed in is
+    on this machine's disk when the call returns, and is delivered some time, whatever happens to the process.  Records
+    may be handed in again (a resumed study, a repeated message): nothing is written twice.  Times are seconds since
+    1970; None means now.
     """
 
     def study_started(self, start: StudyStart) -> None:
         """Must come first, in every process that works on the study."""
 
+    def left_behind(self) -> tuple[tuple[int, int], ...]:
+        """Trials, as (number, attempt), that earlier sessions on this machine began and wrote down no end of.
+
+        Their processes died.  Each is to be told by `trial_lost`, and, where the trial has ended, `trial_finished`.
+        """
+
     def trial_started(self, trial: Trial, *, at: float | None = None) -> None:
         """A trial, or a further attempt of one, begins."""
+
+    def trial_lost(self, trial_number: int, attempt: int) -> None:
+        """Nobody works on this attempt any more; one that has ended otherwise stays as it is."""
 
     def epoch(self, epoch: Epoch, *, attempt: int = 1, at: float | None = None) -> None:
         """One epoch of a trial that was started in this session."""
@@ -125,11 +164,10 @@ class Session(Protocol):
     def test_scored(self, score: TestScore) -> None:
         """The seal was opened."""
 
-    def log_model(self, model: Path, *, inputs: Array, outputs: Array) -> str | None:
-        """Store the `.keras` file `model` as the study's champion and return its URI; None where none is kept.
+    def log_model(self, model: Path, *, inputs: Array, outputs: Array) -> None:
+        """Store the `.keras` file `model`, which stays where it is, as the study's champion.
 
-        `inputs` are a few raw examples (n, …) and `outputs` what the model predicts for them.  Best effort: an error
-        is logged, and None returned.  Keras is not loaded.
+        `inputs` are a few raw examples (n, …) and `outputs` what the model predicts for them.  Keras is not loaded.
         """
 
     def view_url(self, timeout: float = 10.0) -> str | None:
@@ -142,7 +180,7 @@ class Session(Protocol):
         """Wait until everything handed in has been tried and delivered, at most `timeout` seconds; whether it was."""
 
     def close(self, timeout: float = 10.0) -> Delivery:
-        """Deliver what can be delivered within `timeout` seconds, keep the rest in a file, and say so."""
+        """Deliver what can be delivered within `timeout` seconds, keep the rest for later, and say so."""
 
 
 class Tracker(Protocol):
@@ -161,14 +199,30 @@ class Tracker(Protocol):
     def check(self, uri: str | None, *, home: Path) -> str | None:
         """Why `uri` cannot be written to right now, in one line; None when it can.  Waits some seconds at most."""
 
-    def sync(self, uri: str | None, *, experiment: str, home: Path) -> Delivery:
-        """Deliver what earlier sessions of `experiment` kept in a file; a store out of reach raises nothing."""
-
     def runs(self, uri: str | None, *, experiment: str, home: Path, study_uid: str) -> tuple[StoredRun, ...]:
         """Everything kept of a study, its own run first, then its trials in order.
 
         Raises:
             ServiceError: The store cannot be reached.
+        """
+
+    def audit(
+        self, uri: str | None, *, experiment: str, home: Path, start: StudyStart, records: Iterable[TrialRecord]
+    ) -> Audit:
+        """Compare what the storage has (`records`) with what this tracker and the outbox have.
+
+        Raises:
+            ServiceError: The store cannot be reached.
+        """
+
+    def rebuild(
+        self, uri: str | None, *, experiment: str, home: Path, start: StudyStart, result: StudyResult
+    ) -> Delivery:
+        """Write again what `audit` finds missing or different.
+
+        Raises:
+            ServiceError: The store cannot be reached.
+            StudyConflict: A process of this machine works on the study.
         """
 
 

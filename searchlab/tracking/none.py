@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from searchlab.data import Array
 from searchlab.records import Epoch, StudyResult, TestScore, Trial, TrialRecord
-from searchlab.tracking import Delivery, Session, StoredRun, StudyStart, Tracker
+from searchlab.tracking import Audit, Delivery, Session, StoredRun, StudyStart, Tracker
 
 
 class _Session:
@@ -15,7 +15,12 @@ class _Session:
 
     def study_started(self, start: StudyStart) -> None: ...
 
+    def left_behind(self) -> tuple[tuple[int, int], ...]:
+        return ()
+
     def trial_started(self, trial: Trial, *, at: float | None = None) -> None: ...
+
+    def trial_lost(self, trial_number: int, attempt: int) -> None: ...
 
     def epoch(self, epoch: Epoch, *, attempt: int = 1, at: float | None = None) -> None: ...
 
@@ -25,8 +30,7 @@ class _Session:
 
     def test_scored(self, score: TestScore) -> None: ...
 
-    def log_model(self, model: Path, *, inputs: Array, outputs: Array) -> str | None:
-        return None
+    def log_model(self, model: Path, *, inputs: Array, outputs: Array) -> None: ...
 
     def view_url(self, timeout: float = 10.0) -> str | None:
         return None
@@ -47,11 +51,18 @@ class _Nothing:
     def check(self, uri: str | None, *, home: Path) -> str | None:
         return None
 
-    def sync(self, uri: str | None, *, experiment: str, home: Path) -> Delivery:
-        return Delivery()
-
     def runs(self, uri: str | None, *, experiment: str, home: Path, study_uid: str) -> tuple[StoredRun, ...]:
         return ()
+
+    def audit(
+        self, uri: str | None, *, experiment: str, home: Path, start: StudyStart, records: Iterable[TrialRecord]
+    ) -> Audit:
+        return Audit()
+
+    def rebuild(
+        self, uri: str | None, *, experiment: str, home: Path, start: StudyStart, result: StudyResult
+    ) -> Delivery:
+        return Delivery()
 
 
 TRACKER: Tracker = _Nothing()

@@ -41,6 +41,7 @@ SCORE = TestScore(0, {"loss": 0.6}, {"loss": (0.5, 0.7)}, "bootstrap", 4, 1)
 
 def tell(session: Session) -> None:
     session.study_started(START)
+    assert session.left_behind() == ()
     for trial, record in zip(TRIALS, RECORDS, strict=True):
         session.trial_started(trial)
         for epoch in EPOCHS:
@@ -82,6 +83,8 @@ class TestEveryTracker:
         session.study_started(replace(START, name="späße 🎈\n<b>", description="| * `"))
         session.trial_started(TRIALS[0])
         session.epoch(Epoch(0, 1, {"loss": math.nan, "val_loss": math.inf}, 0.1))
+        session.trial_lost(0, 1)
+        session.trial_lost(7, 1)  # never begun here
         session.flush(120)
         assert session.close(60).is_complete
 

@@ -150,11 +150,11 @@ class Lab:
 
     def help(self, *, fail: str = "", once: bool = False, **environment: str) -> Command:
         """`searchlab worker`."""
-        return self.start("worker", NAME, "--plain", *self._storage(), fail=fail, once=once, **environment)
+        return self.start("worker", NAME, "--plain", *self.storage, fail=fail, once=once, **environment)
 
     def resume(self, *words: str, fail: str = "", once: bool = False, **environment: str) -> Command:
         """`searchlab resume`."""
-        return self.start("resume", NAME, "--plain", *self._storage(), *words, fail=fail, once=once, **environment)
+        return self.start("resume", NAME, "--plain", *self.storage, *words, fail=fail, once=once, **environment)
 
     def with_gpus(self, count: int, *, seen: bool = True) -> dict[str, str]:
         """The environment of a machine that has so many GPUs; `seen`: children can use theirs."""
@@ -169,7 +169,9 @@ class Lab:
         """The environment of a process whose wall clock is `shift` seconds ahead."""
         return {"FAULT_CLOCK_SHIFT": str(shift)}
 
-    def _storage(self) -> tuple[str, ...]:
+    @property
+    def storage(self) -> tuple[str, ...]:
+        """The words by which a command that has no study file finds the storage."""
         return () if self.url == Home(self.home).storage_url else ("--storage", self.url)
 
     def study(self) -> Study | None:

@@ -13,7 +13,6 @@ import psutil
 from fault_lab import EPOCHS, NAME, Command, Lab
 
 from searchlab import seeds
-from searchlab.cli import COMMANDS
 from searchlab.records import TrialRecord
 from searchlab.tracking import TRACKERS, StoredRun
 from searchlab.training import checkpoints
@@ -37,9 +36,11 @@ def check_study(
     `failed` are the trials that cannot succeed; `led`: a leader has come to the end; `uri`: the tracking store.
     """
     faults = list(_faults(lab, budget, frozenset(failed), led))
-    if lab.is_tracked and "sync" in COMMANDS:
-        synced = lab.start("sync")
+    if lab.is_tracked:
+        synced = lab.start("sync", NAME, *lab.storage)
         faults += [f"sync ended with {synced.process.returncode}"] if synced.wait(90) else []
+        audited = lab.start("audit", NAME, *lab.storage)
+        faults += [f"audit says\n{audited.said}{audited.errors}"] if audited.wait(90) else []
         faults += _tracking_faults(lab, uri)
     faults += _command_faults(lab, statuses)
     assert not faults, "\n".join([*faults, lab.tails()])

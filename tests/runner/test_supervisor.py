@@ -99,6 +99,8 @@ class ScriptedStudy:
         return budget - self.asked + len(self.alone)
 
     def record(self, trial_number: int) -> TrialRecord:
+        if trial_number not in self.told:
+            return TrialRecord(Trial(trial_number, Params({}), 0, attempt=2), "waiting")
         result = self.told[trial_number]
         return TrialRecord(Trial(trial_number, Params({}), 0), result.state, result.value, result)
 
@@ -161,6 +163,9 @@ class Recorder:
     def epoch(self, epoch: Epoch, *, attempt: int = 1) -> None:
         self.seen.append(f"epoch {epoch.trial}.{epoch.epoch}")
 
+    def trial_lost(self, trial_number: int, attempt: int) -> None:
+        self.seen.append(f"lost {trial_number}/{attempt}")
+
     def trial_finished(self, record: TrialRecord) -> None:
         self.seen.append(f"{record.state} {record.trial.number}")
 
@@ -213,9 +218,11 @@ def test_spends_exactly_the_budget() -> None:
 
 
 def test_trials_that_others_lose_are_trained_before_the_study_is_done() -> None:
-    study = ScriptedStudy(asked=2, elsewhere=[0, 1])
+    study, recorder = ScriptedStudy(asked=2, elsewhere=[0, 1]), Recorder()
     loop = supervisor(study, ScriptedPool(good), limits=Limits(6, lease=0.1))
+    loop.listeners = (recorder,)
     assert loop.run() == "done"
+    assert [words for words in recorder.seen if "lost" in words] == ["lost 0/1", "lost 1/1"]
     assert sorted(study.told) == [0, 1, 2, 3, 4, 5]
 
 
@@ -652,6 +659,7 @@ class TestCohorts:
         ]
         states = {number: result.state for number, result in study.told.items()}
         assert states == {0: "complete", 1: "complete", 2: "complete", 3: "complete", 4: "complete", 5: "complete"}
+        assert [words for words in recorder.seen if "lost" in words] == ["lost 1/1", "lost 2/1", "lost 3/1"]
 
     def test_whose_child_dies_are_trained_alone_and_only_the_guilty_one_fails(self) -> None:
         def answer(cohort: Cohort, slot: int) -> list[Message | Death]:

@@ -305,7 +305,7 @@ class TestResume:
             study.reap()
             study.ask()
         study = create()
-        assert study.reap() == ()
+        assert study.reap() == (0,)
         (record,) = study.records()
         assert record.state == "failed" and record.result is not None and "lost" in (record.result.reason or "")
 

@@ -128,7 +128,7 @@ def test_a_frozen_server_does_not_hold_up_the_end(server, study, tmp_path):
     finally:
         server.signal(signal.SIGCONT)
     assert delivery.undelivered > 0
-    assert (tmp_path / "outbox.jsonl").exists()
+    assert list((tmp_path / "outbox" / study.start.uid).glob("*.jsonl"))
 
 
 def test_c5_a_run_whose_making_was_answered_to_nobody_is_made_once(server, study, tmp_path):

@@ -1,12 +1,13 @@
-import json
 import logging
 import time
 from pathlib import Path
 
+import numpy as np
+
 from searchlab.tracking import TRACKERS
-from searchlab.tracking.mlflow import places, writer
+from searchlab.tracking.mlflow import writer
+from searchlab.tracking.mlflow.journal import Journal
 from searchlab.tracking.mlflow.steps import Step, from_line
-from searchlab.tracking.mlflow.store import Store
 from searchlab.tracking.mlflow.writer import Writer
 
 MLFLOW = TRACKERS.get("mlflow")
@@ -25,9 +26,14 @@ class Scripted:
         if isinstance(answer, Exception):
             raise answer
         if answer == "refuse":
-            return [(step, "no") for step in steps]
-        self.taken += steps
+            return [(step, "no") for step in steps if step.kind != "session"]
+        self.taken += [step for step in steps if step.kind != "session"]
         return []
+
+
+def a_writer(folder, store):
+    header = Step("session", "study", 0.0, {"experiment": "x", "id": "s", "leads": True})
+    return Writer(lambda: store, lambda: Journal.begin(folder, header))
 
 
 def step(number):
@@ -42,7 +48,7 @@ def test_a_dead_server_never_holds_anyone_up(study, tmp_path, caplog):
         session.study_finished(study.result, {"figures/a.png": b"\x89PNG"})
         assert time.perf_counter() - began < 1.0
         assert session.view_url(20) is None
-        assert session.log_model(Path("none.keras"), inputs=None, outputs=None) is None
+        session.log_model(Path("none.keras"), inputs=np.zeros((1, 2)), outputs=np.zeros((1, 2)))
         delivery = session.close(20)
     assert delivery.delivered == 0
     assert delivery.undelivered > 20
@@ -52,34 +58,16 @@ def test_a_dead_server_never_holds_anyone_up(study, tmp_path, caplog):
     assert len(reached) == 1  # once in five minutes, not once a call
 
 
-def test_what_was_not_delivered_can_be_delivered_later(study, home):
-    session = MLFLOW.open(NOBODY, experiment="small", home=home)
-    study.tell(session)
-    session.study_finished(study.result)
-    delivery = session.close(20)
-    outbox = home / "outbox.jsonl"
-    assert delivery.kept_in == str(outbox)
-    assert outbox.stat().st_mode & 0o077 == 0
-    lines = [from_line(line) for line in outbox.read_text().splitlines()]
-    assert len(lines) == delivery.undelivered
-    assert {experiment for _, experiment in lines} == {"small"}
-    store = Store(places.resolve(None, home), experiment="small", home=home)
-    assert store.write([one for one, _ in lines]) == []
-    parent, *trials = store.runs(study.start.uid)
-    assert parent.status == "FINISHED"
-    assert [run.status for run in trials] == ["FINISHED", "KILLED", "FAILED", "FINISHED"]
-
-
 def test_a_store_that_comes_back_gets_everything_in_order(tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "FIRST_PAUSE", 0.01)
     store = Scripted([OSError("gone"), OSError("gone"), "take"])
-    line = Writer(lambda: store, experiment="x", outbox=tmp_path / "outbox.jsonl")
+    line = a_writer(tmp_path, store)
     for number in range(50):
         line.put([step(number)])
     delivery = line.close(10)
     if not delivery.is_complete:  # closed while the store was still gone
-        assert delivery.undelivered == 50
-    line = Writer(lambda: store, experiment="x", outbox=tmp_path / "outbox.jsonl")
+        assert delivery.undelivered == 51
+    line = a_writer(tmp_path, store)
     store.script = [OSError("gone"), "take"]
     line.put([step(number) for number in range(50)])
     deadline = time.monotonic() + 10
@@ -91,18 +79,19 @@ def test_a_store_that_comes_back_gets_everything_in_order(tmp_path, monkeypatch)
 
 def test_refused_steps_are_counted_kept_and_do_not_stop_the_others(tmp_path):
     store = Scripted(["refuse", "take"])
-    line = Writer(lambda: store, experiment="x", outbox=tmp_path / "outbox.jsonl")
+    line = a_writer(tmp_path, store)
     line.put([step(1)])
     assert line.flush(10)
     line.put([step(2)])
     assert line.flush(10)
     delivery = line.close(10)
     assert (delivery.delivered, delivery.refused, delivery.undelivered, delivery.reason) == (1, 1, 0, "no")
-    assert json.loads((tmp_path / "outbox.jsonl").read_text())["at"] == 1.0
+    (refused,) = tmp_path.glob("*.refused")
+    assert from_line(refused.read_bytes()).at == 1.0 and refused.stat().st_mode & 0o077 == 0
 
 
 def test_flush_returns_when_the_store_fails_and_not_only_at_the_end_of_its_time(tmp_path):
-    line = Writer(lambda: Scripted([OSError("gone")] * 99), experiment="x", outbox=tmp_path / "outbox.jsonl")
+    line = a_writer(tmp_path, Scripted([OSError("gone")] * 99))
     line.put([step(1)])
     began = time.perf_counter()
     assert not line.flush(30)
@@ -120,12 +109,12 @@ def test_a_store_that_never_answers_does_not_delay_the_end(tmp_path):
             release.wait(60)
             return []
 
-    line = Writer(lambda: Frozen(), experiment="x", outbox=tmp_path / "outbox.jsonl")
+    line = a_writer(tmp_path, Frozen())
     line.put([step(1)])
     began = time.perf_counter()
     delivery = line.close(0.3)
     assert time.perf_counter() - began < 5
-    assert delivery.undelivered == 1
+    assert delivery.undelivered == 2  # with the head of the journal
     release.set()
 
 
@@ -134,11 +123,11 @@ def test_metrics_of_running_trials_go_together(tmp_path):
 
     class Counting(Scripted):
         def write(self, steps):
-            calls.append(len(steps))
+            calls.append(sum(step.kind == "metrics" for step in steps))
             return super().write(steps)
 
     store = Counting([])
-    line = Writer(lambda: store, experiment="x", outbox=tmp_path / "outbox.jsonl")
+    line = a_writer(tmp_path, store)
     for number in range(40):
         line.put([Step("metrics", "run", 1.0, {"step": number, "values": {"loss": 1.0}})])
         time.sleep(0.005)  # epochs of a real training come one by one

@@ -5,12 +5,15 @@ A projection of the study that can be deleted and made again; nothing waits for 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from searchlab.errors import ServiceError
-from searchlab.tracking import Delivery, Session, StoredRun, Tracker
-from searchlab.tracking.mlflow import places
-from searchlab.tracking.mlflow.outbox import FILE, Outbox
+from searchlab.errors import SearchlabError, ServiceError
+from searchlab.records import StudyResult, TrialRecord
+from searchlab.tracking import Audit, Delivery, Session, StoredRun, StudyStart, Tracker
+from searchlab.tracking.mlflow import audit, places
+from searchlab.tracking.mlflow.outbox import Outbox
 from searchlab.tracking.mlflow.session import MlflowSession
 from searchlab.tracking.mlflow.store import Store
 
@@ -32,17 +35,34 @@ class _Mlflow:
             return places.reason_of(error)
         return None
 
-    def sync(self, uri: str | None, *, experiment: str, home: Path) -> Delivery:
-        place = places.resolve(uri, home)
-        return Outbox(home / FILE).deliver(lambda: Store(place, experiment=experiment, home=home), experiment)
-
     def runs(self, uri: str | None, *, experiment: str, home: Path, study_uid: str) -> tuple[StoredRun, ...]:
         place = places.resolve(uri, home)
-        try:
+        with _reaching(place):
             return Store(place, experiment=experiment, home=home).runs(study_uid)
-        except Exception as error:
-            words = f"the tracking store {places.redacted(place)} cannot be read: {places.reason_of(error)}"
-            raise ServiceError(words) from error
+
+    def audit(
+        self, uri: str | None, *, experiment: str, home: Path, start: StudyStart, records: Iterable[TrialRecord]
+    ) -> Audit:
+        runs = self.runs(uri, experiment=experiment, home=home, study_uid=start.uid)
+        return audit.compare(start, records, runs, Outbox(home, start.uid)).audit
+
+    def rebuild(
+        self, uri: str | None, *, experiment: str, home: Path, start: StudyStart, result: StudyResult
+    ) -> Delivery:
+        place, outbox = places.resolve(uri, home), Outbox(home, start.uid)
+        with outbox.alone(), _reaching(place):
+            return audit.rebuild(lambda: Store(place, experiment=experiment, home=home), start, result, outbox)
+
+
+@contextmanager
+def _reaching(place: str) -> Iterator[None]:
+    try:
+        yield
+    except SearchlabError:
+        raise
+    except Exception as error:
+        words = f"the tracking store {places.redacted(place)} cannot be read: {places.reason_of(error)}"
+        raise ServiceError(words) from error
 
 
 TRACKER: Tracker = _Mlflow()

@@ -8,12 +8,17 @@ Requirements are given, since guessing them runs the model in a fresh process fo
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
+import io
 import json
+import logging
 import os
 import platform
 import shutil
 import tempfile
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +27,7 @@ import numpy as np
 
 from searchlab.data import Array
 from searchlab.lazy import lazy
+from searchlab.tracking.mlflow.steps import Step
 
 if TYPE_CHECKING:
     import mlflow.entities as entities
@@ -36,14 +42,36 @@ else:
     pyfunc = lazy("mlflow.pyfunc")
     types = lazy("mlflow.types")
 
+log = logging.getLogger(__name__)
+
 RUNTIME = ("keras", "tensorflow", "jax", "torch", "numpy", "pandas", "mlflow")
 
 
-def write_model(client: Any, run_id: str, model: Path, *, name: str, inputs: Array, outputs: Array) -> str:
-    """Store `model` on the run and return its URI, `models:/<id>`; a fifth of a second once MLflow is loaded."""
-    run = client.get_run(run_id)
+DIGEST = "searchlab.sha256"
+"""The tag with the hash of the model's file."""
+
+
+def model_step(run: str, study: str, model: Path, inputs: Array, outputs: Array) -> Step:
+    """The step that stores the file `model` on the study's run."""
+    digest = hashlib.sha256(model.read_bytes()).hexdigest() if model.exists() else ""
+    few = {"inputs": _to_text(inputs[:2]), "outputs": _to_text(outputs[:2])}
+    return Step("model", run, time.time(), {"path": str(model), "sha256": digest, "name": study, **few})
+
+
+def write_model(client: Any, run_id: str, step: Step) -> None:
+    """Do a `model` step, once; a fifth of a second once MLflow is loaded.  A file that is another by now is left."""
+    body, run = step.body, client.get_run(run_id)
+    model, name = Path(body["path"]), body["name"]
+    inputs, outputs = _from_text(body["inputs"]), _from_text(body["outputs"])
+    if not model.exists() or hashlib.sha256(model.read_bytes()).hexdigest() != body["sha256"]:
+        log.warning("%s is not the model that it was; it was not stored in MLflow", model)
+        return
+    for output in run.outputs.model_outputs if run.outputs else ():
+        if client.get_logged_model(output.model_id).tags.get(DIGEST) == body["sha256"]:
+            return
+    tags = {"searchlab.study": name, DIGEST: body["sha256"]}
     logged = client.create_logged_model(
-        run.info.experiment_id, name=name, source_run_id=run_id, tags={"searchlab.study": name}, model_type="keras"
+        run.info.experiment_id, name=name, source_run_id=run_id, tags=tags, model_type="keras"
     )
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +92,6 @@ def write_model(client: Any, run_id: str, model: Path, *, name: str, inputs: Arr
             client.finalize_logged_model(logged.model_id, "FAILED")
         raise
     client.log_outputs(run_id, [entities.LoggedModelOutput(logged.model_id, step=0)])
-    return f"models:/{logged.model_id}"
 
 
 def requirements() -> list[str]:
@@ -101,6 +128,17 @@ def _fill(folder: Path, written: Any, model: Path, few: Array) -> None:
     (folder / "conda.yaml").write_text(json.dumps(conda, indent=1) + "\n", encoding="utf-8")
     (folder / "python_env.yaml").write_text(json.dumps(environment, indent=1) + "\n", encoding="utf-8")
     (folder / "requirements.txt").write_text("\n".join(pip) + "\n", encoding="utf-8")
+
+
+def _to_text(array: Array) -> str:
+    with io.BytesIO() as file:
+        np.save(file, array, allow_pickle=False)
+        return base64.b64encode(file.getvalue()).decode()
+
+
+def _from_text(text: str) -> Array:
+    loaded: Array = np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False)
+    return loaded
 
 
 def _schema(array: Array) -> types.Schema:

@@ -21,8 +21,10 @@ STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 class Content:
     """The steps of one study, made from its records in the order they come."""
 
-    def __init__(self, start: StudyStart) -> None:
+    def __init__(self, start: StudyStart, session: str = "") -> None:
         self.start = start
+        self.session = session
+        """Names the session, so that it ends the study's own run only while it leads it."""
         self.parent = run_uid(start.uid)
         self._open: dict[int, Trial] = {}
         self._attempts: dict[int, int] = {}
@@ -31,17 +33,26 @@ class Content:
         self._is_searching = False
         self._result: StudyResult | None = None
 
+    def header(self, experiment: str) -> Step:
+        """Whose steps follow."""
+        leads = not self.start.is_led_elsewhere
+        return Step("session", self.parent, time.time(), {"experiment": experiment, "id": self.session, "leads": leads})
+
+    def leader_lost(self, session: str) -> Iterator[Step]:
+        """The end of the study's own run where `session`, which led it, is gone and nobody leads it since."""
+        words = {"status": "KILLED", "state": "interrupted", "only_running": True, "only_of": session}
+        yield Step("end", self.parent, time.time(), words)
+
     def study_started(self) -> Iterator[Step]:
         """The experiment's primary metric, and the study's own run with everything known beforehand."""
         now, start = time.time(), self.start
+        if start.is_led_elsewhere:
+            return
         is_greater_better = str(start.objective.direction == "maximize")
         primary = {"name": "objective", "greaterIsBetter": is_greater_better}
         tags = {f"mlflow.experiment.primaryMetric.{key}": value for key, value in primary.items()}
         yield Step("experiment", self.parent, now, {"tags": tags})
-        tags = self._tags("study") | {"mlflow.note.content": words.alias(words.description(start), words.MAX_TAG)}
-        tags["searchlab.metric"] = start.objective.metric
-        tags["searchlab.budget"] = str(start.budget)
-        yield Step("begin", self.parent, now, {"name": words.printable(start.name), "tags": tags, "parent": None})
+        yield self._begin(now)
         params = {"objective": start.objective.metric, "direction": start.objective.direction, "seed": str(start.seed)}
         settings = {key: start.facts[key] for key in ("sampler", "pruner") if isinstance(start.facts.get(key), str)}
         yield Step("params", self.parent, now, {"values": params | settings})
@@ -57,10 +68,10 @@ class Content:
         run = run_uid(self.start.uid, trial.number, trial.attempt)
         if not self._is_searching:
             self._is_searching = True
-            yield Step("resume", self.parent, now)
+            is_led_here = not self.start.is_led_elsewhere
+            yield Step("resume", self.parent, now, {"session": self.session}) if is_led_here else self._begin(now)
         if trial.attempt > 1:  # whoever trained the attempt before is gone
-            before = run_uid(self.start.uid, trial.number, trial.attempt - 1)
-            yield Step("end", before, now, {"status": "FAILED", "state": "lost", "only_running": True})
+            yield from self.trial_lost(trial.number, trial.attempt - 1, now)
         self._open[trial.number] = trial
         self._attempts[trial.number] = trial.attempt
         tags = self._tags("trial") | {
@@ -83,6 +94,14 @@ class Content:
         yield Step("params", run, now, {"values": params})
         yield self._inputs(run, now)
         yield file_step(run, now, "trial.json", words.trial_json(trial))
+
+    def trial_lost(self, number: int, attempt: int, at: float | None = None) -> Iterator[Step]:
+        """The end of an attempt that nobody works on any more; one that has ended otherwise stays as it is."""
+        if number in self._open and self._open[number].attempt <= attempt:
+            del self._open[number]
+        now = time.time() if at is None else at
+        words = {"status": "FAILED", "state": "lost", "only_running": True}
+        yield Step("end", run_uid(self.start.uid, number, attempt), now, words)
 
     def epoch(self, epoch: Epoch, attempt: int, at: float | None) -> Iterator[Step]:
         """The metrics of one epoch; numbers that are not finite become a tag instead of a point at 1.8e308."""
@@ -172,8 +191,19 @@ class Content:
             run = run_uid(self.start.uid, trial.number, trial.attempt)
             yield Step("end", run, now, {"status": "KILLED", "state": "interrupted", "only_running": True})
         if self._is_searching and not self.start.is_led_elsewhere:
-            yield Step("end", self.parent, now, {"status": "KILLED", "state": "interrupted", "only_running": True})
+            yield from self.leader_lost(self.session)
         self._open.clear()
+
+    def _begin(self, now: float) -> Step:
+        """The study's own run; one who does not lead the study leaves the making of it to its leader."""
+        start = self.start
+        tags = self._tags("study") | {"mlflow.note.content": words.alias(words.description(start), words.MAX_TAG)}
+        tags |= {"searchlab.metric": start.objective.metric, "searchlab.budget": str(start.budget)}
+        body = {"name": words.printable(start.name), "tags": tags, "parent": None}
+        if start.is_led_elsewhere:
+            return Step("begin", self.parent, now, body | {"awaits": True})
+        tags["searchlab.led_by"] = self.session
+        return Step("begin", self.parent, now, body)
 
     def _tags(self, kind: str) -> dict[str, str]:
         start = self.start

@@ -1,106 +1,70 @@
-"""Steps that could not be delivered: a file of one step a line, from which `searchlab sync` delivers them.
+"""The journals of a study on this machine: those that sessions have left behind, and those that MLflow has.
 
-A delivery takes the file away (`.sending`), so that others begin a new one meanwhile, and puts back what is left.  One
-that is killed leaves the taken file, which the next one begins with: steps may be done twice without harm.
+outbox/STUDY_UID/TIME-PROCESS.jsonl      handed in; held by the session that writes it, or left behind
+outbox/STUDY_UID/TIME-PROCESS.jsonl.gz   delivered
+outbox/STUDY_UID/TIME-PROCESS.refused    lines of it that MLflow would not take, or that were damaged
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from searchlab import atomic
-from searchlab.tracking import Delivery
-from searchlab.tracking.mlflow.places import reason_of
-from searchlab.tracking.mlflow.steps import Step, from_line, to_line
-from searchlab.tracking.mlflow.store import Store
+from searchlab.errors import StudyConflict
+from searchlab.tracking.mlflow.journal import OPEN, PACKED, REFUSED, Journal, steps_of, waiting_in
+from searchlab.tracking.mlflow.steps import Step
 
-FILE = "outbox.jsonl"
+FOLDER = "outbox"
 """In the home folder."""
-
-BATCH = 2000
-"""Most steps in one go, so that progress is kept when the store fails half-way through a backlog."""
 
 
 class Outbox:
-    """The file, shared by all processes of a home."""
+    """The folder of one study."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._sending = path.with_suffix(".sending")
-        self._refused = path.with_suffix(".refused")
+    def __init__(self, home: Path, study_uid: str) -> None:
+        self.folder = home / FOLDER / study_uid
 
-    def add(self, steps: Iterable[Step], experiment: str) -> None:
-        """Keep `steps`; they are on the disk when this returns."""
-        with atomic.alone(self.path.with_suffix(".lock")):
-            _append(self.path, (to_line(step, experiment) for step in steps))
+    def begin(self, header: Step) -> Journal:
+        """A new journal."""
+        return Journal.begin(self.folder, header)
 
-    def deliver(self, connect: Callable[[], Store], experiment: str) -> Delivery:
-        """Deliver what is kept for `experiment`; what is refused for good goes to a file of its own.
+    def left(self) -> list[Journal]:
+        """Those whose sessions are gone, oldest first; they are held from now on."""
+        return [journal for path in self._paths(OPEN) if (journal := Journal.claim(path)) is not None]
 
-        Nothing is connected to where nothing is kept.  Other experiments' steps stay, and so does what a store out of
-        reach did not take.
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold every journal, while what they tell is written again.
+
+        Raises:
+            StudyConflict: A living session holds one.
         """
-        with atomic.alone(self.path.with_suffix(".sending-lock")):
-            with atomic.alone(self.path.with_suffix(".lock")):
-                if self.path.exists():
-                    lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
-                    _append(self._sending, lines)
-                    self.path.unlink()
-            return self._send(connect, experiment)
-
-    def _send(self, connect: Callable[[], Store], experiment: str) -> Delivery:
-        mine, others, spoiled = _sorted(self._sending, experiment)
-        if spoiled:
-            _append(self._refused, spoiled)
-        delivered, refused, reason = 0, 0, ""
+        held = self.left()
         try:
-            store = connect() if mine else None
-            while mine and store is not None:
-                batch = mine[:BATCH]
-                lost = store.write(batch)
-                _append(self._refused, (to_line(step, experiment) for step, _ in lost))
-                reason = lost[-1][1] if lost else reason
-                refused += len(lost)
-                delivered += len(batch) - len(lost)
-                mine = mine[BATCH:]
-        except Exception as error:  # whatever MLflow, requests or SQLAlchemy raise
-            reason = reason_of(error)
-        left = [*others, *(to_line(step, experiment) for step in mine)]
-        if left:
-            atomic.write_text(self._sending, "".join(f"{line}\n" for line in left))
-        else:
-            self._sending.unlink(missing_ok=True)
-        kept = self._sending if mine else self._refused if refused or spoiled else None
-        return Delivery(
-            delivered=delivered,
-            undelivered=len(mine),
-            refused=refused + len(spoiled),
-            kept_in=None if kept is None else str(kept),
-            reason=reason or ("lines that cannot be read" if spoiled else ""),
-        )
+            if len(held) < len(self._paths(OPEN)):
+                raise StudyConflict("a process of this machine works on this study; wait for its end")
+            yield
+        finally:
+            for journal in held:
+                journal.close()
 
+    def waiting(self) -> int:
+        """How many steps are still to be delivered."""
+        return sum(waiting_in(path) for path in self._paths(OPEN))
 
-def _sorted(path: Path, experiment: str) -> tuple[list[Step], list[str], list[str]]:
-    """The steps of `experiment`, the lines of others, and lines that a kill or a disk has spoiled."""
-    mine: list[Step] = []
-    others: list[str] = []
-    spoiled: list[str] = []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    for line in filter(None, lines):
-        try:
-            step, whose = from_line(line)
-        except (ValueError, KeyError, TypeError):
-            spoiled.append(line)
-            continue
-        if whose == experiment:
-            mine.append(step)
-        else:
-            others.append(line)
-    return mine, others, spoiled
+    def steps(self, *, delivered: bool = False) -> Iterator[Step | None]:
+        """Every step that was handed in here, or that was delivered, oldest first; None for a line that is spoiled."""
+        seen = set()
+        for path in sorted([*self._paths(PACKED), *self._paths(OPEN)]):
+            name = path.name.partition(".")[0]
+            if name not in seen:  # a kill while packing leaves both
+                seen.add(name)
+                yield from steps_of(path, delivered=delivered)
 
+    def refused(self) -> list[Path]:
+        """The files of what MLflow would not take."""
+        return self._paths(REFUSED)
 
-def _append(path: Path, lines: Iterable[str]) -> None:
-    text = "".join(f"{line}\n" for line in lines)
-    if text:
-        atomic.append(path, text, mode=0o600)
+    def _paths(self, suffix: str) -> list[Path]:
+        return sorted(path for path in self.folder.glob(f"[0-9]*{suffix}"))

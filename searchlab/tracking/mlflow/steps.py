@@ -1,19 +1,22 @@
 """What is to be written, as steps: each is plain data, may be done twice without harm, and fits in a line of JSON.
 
 Between records and MLflow stands this small language, so that what is written can be tested without a store, and
-what could not be written can be kept in a file and done later (`from_line`).
+what is not written yet lies in a file and can be done later (`journal`).
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 from uuid import UUID, uuid5
 
-Kind: TypeAlias = Literal["experiment", "begin", "resume", "metrics", "params", "tags", "inputs", "file", "end"]
+Kind: TypeAlias = Literal[
+    "session", "experiment", "begin", "resume", "metrics", "params", "tags", "inputs", "file", "model", "end"
+]
 
 _NAMESPACE = UUID("6f0a3c52-5f1e-4d67-9a3f-0c3d8f6b2a10")  # ours, drawn once; changing it orphans every stored run
 
@@ -22,13 +25,15 @@ _NAMESPACE = UUID("6f0a3c52-5f1e-4d67-9a3f-0c3d8f6b2a10")  # ours, drawn once; c
 class Step:
     """One thing to write.
 
+    session     nothing to write: experiment, id, leads say whose steps follow
     experiment  tags: tags of the experiment
-    begin       name, tags, parent (a run's uid or None): find the run or create it
-    resume      let a run that had ended run again
+    begin       name, tags, parent (a run's uid or None): find the run or create it; awaits: leave that to its leader
+    resume      let a run that had ended run again; session: who leads it now
     metrics     step, values; `at` is when they were measured
     params      values; tags: values; inputs: datasets
     file        path, and text or base64
-    end         status, state; only_running: leave a run alone that has ended already
+    model       path, sha256, name, inputs, outputs: store the best model
+    end         status, state; only_running: leave a run alone that has ended; only_of: or that another session leads
     """
 
     kind: Kind
@@ -58,13 +63,21 @@ def content_of(step: Step) -> bytes:
     return str(text).encode() if text is not None else base64.b64decode(step.body["base64"])
 
 
-def to_line(step: Step, experiment: str) -> str:
-    """One line of JSON, with the name of the experiment it belongs to."""
-    row = {"experiment": experiment, "kind": step.kind, "run": step.run, "at": step.at, "body": dict(step.body)}
-    return json.dumps(row, separators=(",", ":"), sort_keys=True)
+def to_line(step: Step) -> bytes:
+    """One line of JSON behind its checksum."""
+    row = {"kind": step.kind, "run": step.run, "at": step.at, "body": dict(step.body)}
+    content = json.dumps(row, separators=(",", ":"), sort_keys=True).encode()
+    return b"%08x %s\n" % (zlib.crc32(content), content)
 
 
-def from_line(line: str) -> tuple[Step, str]:
-    """The step of a line that `to_line` made, and its experiment."""
-    row = json.loads(line)
-    return Step(row["kind"], row["run"], row["at"], row["body"]), row["experiment"]
+def from_line(line: bytes) -> Step:
+    """The step of a line that `to_line` made.
+
+    Raises:
+        ValueError: It was damaged since.
+    """
+    checksum, _, content = line.rstrip(b"\n").partition(b" ")
+    if int(checksum, 16) != zlib.crc32(content):
+        raise ValueError("its checksum is another")
+    row = json.loads(content)
+    return Step(row["kind"], row["run"], row["at"], row["body"])

@@ -13,6 +13,7 @@ import json
 import logging
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -23,7 +24,7 @@ from searchlab.failpoints import failpoint
 from searchlab.lazy import lazy
 from searchlab.records import ENDED
 from searchlab.tracking import StoredRun
-from searchlab.tracking.mlflow import places, tables, template, words
+from searchlab.tracking.mlflow import champion, places, tables, template, words
 from searchlab.tracking.mlflow.steps import Step, content_of
 
 if TYPE_CHECKING:
@@ -51,8 +52,16 @@ HOPELESS = frozenset(
 """Error codes that no later attempt will mend."""
 
 
+AWAITED = 60.0
+"""Seconds after which one who does not lead a study makes its run, where the leader has not."""
+
+
 class Refused(Exception):
     """A step that can never be written."""
+
+
+class NotYet(Exception):
+    """A step that another process has to do something for first."""
 
 
 class Store:
@@ -134,6 +143,12 @@ class Store:
             self._found.add(uid)
         return self._ids[uid]
 
+    def delete(self, uid: str) -> None:
+        """Delete every run that bears the uid; MLflow can restore them."""
+        for run in self._search(f"tags.`searchlab.run_uid` = '{uid}'"):
+            self.client.delete_run(run.info.run_id)
+        self._ids.pop(uid, None)
+
     def runs(self, study_uid: str) -> tuple[StoredRun, ...]:
         """Every run of a study, its own first."""
         found = [self._stored(run) for run in self._search(f"tags.`searchlab.study_uid` = '{study_uid}'")]
@@ -164,14 +179,15 @@ class Store:
         return []
 
     def _write_rows(self, steps: Sequence[Step]) -> None:
-        run = self._known(steps[0].run)
-        points = [
-            entities.Metric(key, value, int(step.at * 1000), step.body["step"])
-            for step in steps
-            if step.kind == "metrics"
-            for key, value in step.body["values"].items()
-            if not self._has(step.run, key, step.body["step"])
-        ]
+        uid = steps[0].run
+        run = self._known(uid)
+        fresh: dict[tuple[str, int], entities.Metric] = {}
+        for step in steps:
+            for key, value in step.body["values"].items() if step.kind == "metrics" else ():
+                at = step.body["step"]
+                if not self._has(uid, key, at):
+                    fresh.setdefault((key, at), entities.Metric(key, value, int(step.at * 1000), at))
+        points = list(fresh.values())
         params = [
             entities.Param(k, v) for step in steps if step.kind == "params" for k, v in step.body["values"].items()
         ]
@@ -180,6 +196,12 @@ class Store:
         while points or params or tags:
             self.client.log_batch(run, points[:METRICS], params[:OTHERS], tags[:OTHERS])
             points, params, tags = points[METRICS:], params[OTHERS:], tags[OTHERS:]
+        for key, at in fresh:
+            if (uid, key) in self._steps:
+                self._steps[uid, key].add(at)
+
+    def _do_session(self, step: Step) -> None:
+        """Only for those who read journals."""
 
     def _do_experiment(self, step: Step) -> None:
         for key, value in step.body["tags"].items():
@@ -187,28 +209,52 @@ class Store:
 
     def _do_begin(self, step: Step) -> None:
         tags = dict(step.body["tags"])
+        parent = step.body["parent"]
         run = self.run_id(step.run)
         if run is not None:
-            state = self.client.get_run(run).data.tags.get("searchlab.state")
-            tags.pop("mlflow.note.content", None)
-            if step.body["parent"] is None or state in ENDED:
-                tags.pop("searchlab.state", None)
-            else:
-                self.client.update_run(run, "RUNNING")
-            self.client.log_batch(run, tags=[entities.RunTag(key, value) for key, value in tags.items()])
+            self._found.add(step.run)  # also what was made here: another session's steps may come after it
+            if not step.body.get("awaits"):
+                self._begin_again(run, tags, is_trial=parent is not None)
             return
-        parent = step.body["parent"]
+        if step.body.get("awaits") and time.time() - step.at < AWAITED:
+            raise NotYet("whoever leads the study has not made its run yet")
         if parent is not None:
             tags["mlflow.parentRunId"] = self._known(parent)
         tags |= {"searchlab.run_uid": step.run, "mlflow.source.name": "searchlab", "mlflow.source.type": "LOCAL"}
         created = self.client.create_run(self.experiment_id, int(step.at * 1000), tags, step.body["name"])
         self._ids[step.run] = created.info.run_id
+        if parent is None:
+            self._be_one(step.run)
+
+    def _begin_again(self, run: str, tags: dict[str, str], *, is_trial: bool) -> None:
+        state = self.client.get_run(run).data.tags.get("searchlab.state")
+        for name in ("mlflow.note.content", "searchlab.led_by"):
+            tags.pop(name, None)
+        if not is_trial or state in ENDED:
+            tags.pop("searchlab.state", None)
+        else:
+            self.client.update_run(run, "RUNNING")
+        self.client.log_batch(run, tags=[entities.RunTag(key, value) for key, value in tags.items()])
+
+    def _be_one(self, uid: str) -> None:
+        """Of the runs that several processes have made for a study in the same instant, use the first alone."""
+        made = self._search(f"tags.`searchlab.run_uid` = '{uid}'")
+        if len(made) > 1:
+            first = min(made, key=lambda run: (run.info.start_time, run.info.run_id)).info.run_id
+            if first != self._ids[uid]:
+                self.client.delete_run(self._ids[uid])
+                self._ids[uid] = first
+                self._found.add(uid)
 
     def _do_resume(self, step: Step) -> None:
         run = self._known(step.run)
         if step.run in self._found:
             self.client.update_run(run, "RUNNING")
-            self.client.set_tag(run, "searchlab.state", "running")
+            tags = {"searchlab.state": "running", "searchlab.led_by": step.body.get("session", "")}
+            self.client.log_batch(run, tags=[entities.RunTag(key, value) for key, value in tags.items()])
+
+    def _do_model(self, step: Step) -> None:
+        champion.write_model(self.client, self._known(step.run), step)
 
     def _do_inputs(self, step: Step) -> None:
         datasets = []
@@ -239,6 +285,9 @@ class Store:
             stored = self.client.get_run(run)
             is_over = stored.info.status != "RUNNING"
             if is_over and (is_only_running or stored.info.status == step.body["status"]):
+                return
+            leader = step.body.get("only_of")
+            if leader is not None and stored.data.tags.get("searchlab.led_by") != leader:
                 return
             if is_only_running:
                 self.client.set_tag(run, "searchlab.state", step.body["state"])

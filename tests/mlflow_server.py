@@ -1,0 +1,68 @@
+"""A real `mlflow server` on a loopback port, which a test may kill, freeze and start again.  Not a test file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+
+class Server:
+    """One server; whatever happens to it, it comes back on the same port with the same database."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+        database = f"sqlite:///{folder / 'mlflow.db'}"
+        self._command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
+        self._command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1"]
+        self._command += ["--port", str(self.port), "--workers", "1"]
+        self._log = folder / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; it answers some seconds later."""
+        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env={**os.environ, **quiet}, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def wait(self, seconds: float = 120.0) -> None:
+        """Wait until it answers."""
+        assert self._process is not None
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
+                return
+            except OSError:
+                assert self._process.poll() is None, self._log.read_text()
+                time.sleep(0.2)
+        raise TimeoutError(self._log.read_text())
+
+    def freeze(self) -> None:
+        """Stop all its processes; the kernel goes on to acknowledge what they are sent."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kill all its processes."""
+        if self._process is not None:
+            self._signal(signal.SIGKILL)
+            self._process.wait(30)
+            self._process = None
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
