@@ -5,6 +5,7 @@ And, for files that grow: adding to one, and being the only process that does.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -71,10 +72,15 @@ def append(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Add `text` to the file, made with `mode` where there is none; it is on the disk when this returns.
 
     In one piece, so that what several processes add does not mix.
+
+    Raises:
+        OSError: It is not there, or not whole: a disk that is nearly full takes the beginning, and says nothing.
     """
+    content = text.encode()
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode)
     try:
-        os.write(handle, text.encode())
+        if os.write(handle, content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fsync(handle)
     finally:
         os.close(handle)

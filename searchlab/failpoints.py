@@ -48,6 +48,10 @@ NAMES = (
     "champion.made",
     "champion.logged",
     "report.written",
+    "restore.named",
+    "restore.made",
+    "restore.planted",
+    "gc.removed",
     "mlflow.sending",
     "mlflow.sent",
 )

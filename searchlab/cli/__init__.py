@@ -1,12 +1,14 @@
 """The command line: one file a command, each of which loads its heavy part only when it runs.
 
-Exit status: 0 fine · 2 a fault in the study file or the call · 3 in the data · 4 a service or library is missing ·
-5 the stored study differs · 6 the seal · 7 no trial succeeded · 70 a bug of ours · 75 interrupted, can be resumed.
+Exit status: 0 fine · 2 a fault in the study file or the call · 3 in the data · 4 a service, a library or a device is
+missing, or the disk fails · 5 the stored study differs · 6 the seal · 7 no trial succeeded · 70 a bug of ours ·
+75 interrupted, can be resumed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import logging
 import os
@@ -51,6 +53,7 @@ COMMANDS = (
     "schema",
     "doctor",
     "gc",
+    "restore",
 )
 """The files beside this one, in the order of the help page; `final_test.py` is `searchlab final-test`."""
 
@@ -77,6 +80,20 @@ def options(
     if home:
         os.environ["SEARCHLAB_HOME"] = home
 
+
+DISK_FAILS = 4
+DISK = {
+    **dict.fromkeys(
+        (errno.EROFS, errno.EACCES, errno.EPERM), "searchlab needs a folder that it may write to: --home FOLDER"
+    ),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "a file is where a folder has to be: move it, or --home FOLDER"),
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT), "make space (df -h, df -i); searchlab gc removes what nobody needs any more"
+    ),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more open files: ulimit -n 1024"),
+    errno.EIO: "the disk fails: look at its health",
+}
+"""What people can do about errors of the system; others are faults of ours."""
 
 is_hasty = False
 """Set by commands that leave a process full of loaded libraries: to take those apart costs most of a second."""
@@ -117,7 +134,12 @@ def _status() -> int:
         return error.exit_code
     except BrokenPipeError:
         raise
-    except Exception:
+    except Exception as error:
+        advice = DISK.get(error.errno or 0) if isinstance(error, OSError) else None
+        if advice is not None and not os.environ.get("SEARCHLAB_TRACEBACK"):
+            place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+            typer.echo(f"{place}{error.strerror}. {advice}; the same command then goes on", err=True)  # type: ignore[attr-defined]
+            return DISK_FAILS
         traceback.print_exc()
         typer.echo("this is a fault of searchlab, not of yours; what was finished is kept", err=True)
         return 70

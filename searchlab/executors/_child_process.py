@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import io
 import os
 import queue
 import signal
@@ -66,6 +67,21 @@ class _Wire:
         _end_everything()
 
 
+class _Careless(io.FileIO):
+    """A log whose disk may be full: what it does not take is lost, and not the training that said it."""
+
+    def write(self, content: Any) -> int:
+        """Write as much as there is room for, and call it all."""
+        with contextlib.suppress(OSError):
+            super().write(content)
+        return memoryview(content).nbytes
+
+
+def _careless(number: int) -> io.TextIOWrapper:
+    buffer = io.BufferedWriter(_Careless(number, "w", closefd=False))
+    return io.TextIOWrapper(buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
 def _end_everything() -> None:
     """End this process at once, and those that it started."""
     if os.getpgrp() == os.getpid():
@@ -90,6 +106,7 @@ def main(descriptor: int, parent: int, tied: bool) -> None:
     if tied:
         die_with(parent)
     os.environ.pop("PYTHONPATH", None)
+    sys.stdout, sys.stderr = (_careless(descriptor) for descriptor in (1, 2))
     lazy.alone()
     wire = _Wire(descriptor)
     with contextlib.suppress(EOFError):

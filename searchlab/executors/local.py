@@ -156,6 +156,7 @@ class _Processes:
 
     def _start(self, number: int) -> _Child:
         slot = self._slots[number]
+        self._folder.mkdir(parents=True, exist_ok=True)  # somebody may have removed it
         server = self._server(slot) if can_fork(slot.environment) else None
         first = {"entry": self._entry, "setup": dict(self._setup)}
         return _Child(slot, first, self._folder / f"child-{number}.log", self._inbox.door(), server)

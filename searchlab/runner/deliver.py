@@ -8,7 +8,6 @@ from searchlab.records import StudyResult
 from searchlab.runner.home import Home
 from searchlab.runner.listeners import tell_legacy, tell_lost_before
 from searchlab.runner.session import work
-from searchlab.runner.spool import Spool
 from searchlab.runner.stored import open_study, read_study, stored_spec
 from searchlab.runner.tracked import PATIENCE, experiment_of, open_session, start_of
 from searchlab.spec import StudySpec
@@ -27,7 +26,7 @@ def deliver(name: str, home: Home, storage: str | None) -> Delivery:
     """
     spec = stored_spec(name, home, storage)
     with closing(open_study(name, home, storage)) as study:
-        legacy = work(study, Spool(home.study(name).folder))
+        legacy = work(study, home.study(name))
         session = open_session(spec, home, study.objective, study.facts, study.records, is_led_elsewhere=True)
         tell_legacy(study, legacy, session)
         tell_lost_before(study.records(), session)

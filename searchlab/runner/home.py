@@ -6,8 +6,8 @@
   outbox/STUDY_UID/         what MLflow has not got yet, and, compressed, what it has
   data/DIGEST/              prepared examples that trials may see
   sealed/DIGEST/            test examples, read once by the final test
-  studies/NAME/             study.yaml (resolved), weights/, checkpoints/, logs/, results.jsonl, ledger.jsonl,
-                            champion.keras, report.html
+  studies/NAME/             study.yaml (resolved), study.json, weights/, checkpoints/, logs/, results.jsonl,
+                            results.reserve, ledger.jsonl, champion.keras, report.html
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Home:
     @property
     def storage_url(self) -> str:
         """The Optuna storage of studies that name none."""
-        return f"sqlite:///{self.folder / 'optuna.db'}"
+        path = str(self.folder / "optuna.db")
+        return f"sqlite:///{path.replace('%', '%25').replace('?', '%3F')}"  # which mean something in a URL
 
     @property
     def tracking_uri(self) -> str:
@@ -55,6 +56,11 @@ class StudyFolder:
     def spec(self) -> Path:
         """The resolved study file."""
         return self.folder / "study.yaml"
+
+    @property
+    def noted(self) -> Path:
+        """What the storage keeps of the study beside its trials."""
+        return self.folder / "study.json"
 
     @property
     def weights(self) -> Path:

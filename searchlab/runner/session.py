@@ -23,13 +23,14 @@ from searchlab.runner.check import check
 from searchlab.runner.early import Children
 from searchlab.runner.engines import Choice, choose
 from searchlab.runner.finish import finish
-from searchlab.runner.home import Home
+from searchlab.runner.home import Home, StudyFolder
 from searchlab.runner.lab import Lab, assemble, facts_of, families_of, keep
 from searchlab.runner.listeners import Counting, Doubting, Legacy, Tidying, tell_legacy, tell_lost_before
 from searchlab.runner.lock import only_one
 from searchlab.runner.messages import Finish, Finished, Setup
 from searchlab.runner.outcome import Drawn, draw, result_of, write_report
 from searchlab.runner.plugins import value_parameters
+from searchlab.runner.restore import note, refuse_anew
 from searchlab.runner.slots import gpu_of, slots
 from searchlab.runner.spool import Spool
 from searchlab.runner.stored import open_study
@@ -97,6 +98,7 @@ def run(spec: StudySpec, home: Home, watcher: Watcher, *, fork_of: str | None = 
         for line in fork_lines(study.facts):
             watcher.stage(line)
         study.remember(trained_by=asdict(choice))
+        note(study, lab.folder)
         choice.keep(folder)
         with session_of(spec, home, study.objective, study.facts, study.records) as session:
             tell_legacy(study, legacy, session)
@@ -123,7 +125,8 @@ def join(spec: StudySpec, home: Home, watcher: Watcher) -> Joined:
         lab = assemble(spec, home, watcher, checked)
         study = _stored(lab, to_yaml(spec.resolved()), choice)
         keep(lab, to_yaml(spec.resolved()))
-        legacy = work(study, Spool(folder.folder))
+        note(study, folder)
+        legacy = work(study, folder)
         with session_of(spec, home, study.objective, study.facts, study.records, is_led_elsewhere=True) as session:
             tell_legacy(study, legacy, session)
             counting = Counting()
@@ -159,21 +162,29 @@ def _checkpoints(lab: Lab, study: Study) -> Checkpoints | None:
 def _create(lab: Lab, choice: Choice, fork_of: str | None) -> tuple[Study, Legacy]:
     """The study, new or found again, with what later commands need in its folder; and what others have left."""
     resolved = to_yaml(lab.spec.resolved())
+    refuse_anew(lab.spec.name, lab.home, lab.spec.storage)
     study = _stored(lab, resolved, choice, fork_of)
     study.remember(budget=lab.spec.search.trials, resolved=resolved)
     failpoint("study.remembered")
     keep(lab, resolved)
     failpoint("study.kept")
-    return study, work(study, Spool(lab.folder.folder))
+    return study, work(study, lab.folder)
 
 
-def work(study: Study, spool: Spool) -> Legacy:
+def work(study: Study, folder: StudyFolder) -> Legacy:
     """Be one of the study's supervisors; look after the results and the trials of those that died."""
     study.work_as(leases.Owner.here().name)
+    spool = _spool(study, folder)
     told = spool.tell(study)
+    spool.reserve()
     legacy = Legacy(study.reap(), told)
     failpoint("study.joined")
     return legacy
+
+
+def _spool(study: Study, folder: StudyFolder) -> Spool:
+    """Where the results of the study are safe on this machine."""
+    return Spool(folder.folder, study.facts.get("uid"))
 
 
 def _stored(lab: Lab, resolved: str, choice: Choice, fork_of: str | None = None) -> Study:
@@ -242,7 +253,7 @@ def _supervise(
         is_value=None if choice.engine == "fit" else value_parameters(spec.task),
         listeners=(*listeners, Tidying(lab.folder.checkpoints), Doubting(study.objective.metric, records)),
         watcher=watcher,
-        spool=Spool(lab.folder.folder),
+        spool=_spool(study, lab.folder),
         gpus={slot.number: gpu for slot in children.slots if (gpu := gpu_of(slot)) is not None},
         needs_gpus=spec.execution.gpus != "auto",
     )

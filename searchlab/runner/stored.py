@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from searchlab.errors import StudyConflict
+from searchlab.errors import StudyConflict, UnknownName
 from searchlab.records import StudyResult
 from searchlab.runner.home import Home
 from searchlab.runner.outcome import result_of
+from searchlab.runner.restore import refuse_anew
 from searchlab.search.study import Study
 from searchlab.space import Space
 from searchlab.spec import StudySpec
@@ -25,8 +26,13 @@ def open_study(name: str, home: Home, storage: str | None) -> Study:
 
     Raises:
         UnknownName: There is none; the message lists those there are.
+        StudyConflict: There is none any more, and this machine has results of it.
     """
-    return Study.open(storage or home.storage_url, name)
+    try:
+        return Study.open(storage or home.storage_url, name)
+    except UnknownName:
+        refuse_anew(name, home, storage)
+        raise
 
 
 def read_study(name: str, home: Home, storage: str | None) -> StudyResult:

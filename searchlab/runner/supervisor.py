@@ -100,8 +100,8 @@ class Study(Protocol):
 class Spool(Protocol):
     """What the loop asks of the place where results are safe."""
 
-    def put(self, result: TrialResult, curve: Mapping[int, float]) -> None:
-        """Keep a result and the objective after each epoch, whatever becomes of the storage."""
+    def put(self, result: TrialResult, curve: Mapping[int, float], trial: Trial | None) -> None:
+        """Keep a result, the objective after each epoch and what was trained, whatever becomes of the storage."""
 
 
 class Listener(Protocol):
@@ -347,7 +347,7 @@ class Supervisor:
             case TrialResult():
                 if not self._is_left_open(item.slot, item.content):
                     trial = self._running.get(item.slot, {}).pop(item.content.trial)
-                    self._finish(item.content, trial.attempt)
+                    self._finish(item.content, trial)
             case Left():
                 self._left |= self._running.pop(item.slot, {})
             case other:
@@ -398,21 +398,21 @@ class Supervisor:
         self._overdue |= late
         return frozenset(late)
 
-    def _finish(self, result: TrialResult, attempt: int) -> None:
+    def _finish(self, result: TrialResult, trial: Trial) -> None:
         if result.trial in self._overdue and result.state == "pruned":
             took = self._seconds.pop(result.trial, result.seconds)
             reason = f"out of time at epoch {result.epochs}: trained {took:.0f} s of {self.limits.trial_timeout:g}"
             result = replace(result, reason=reason, cause="time")
         self._seconds.pop(result.trial, None)
         failpoint("result.came")
-        self.spool.put(result, self._curves.pop(result.trial, {}))
+        self.spool.put(result, self._curves.pop(result.trial, {}), trial)
         failpoint("result.spooled")
         is_stored = self._sure(self.study.tell, result)
         failpoint("result.told")
         if not is_stored:
             log.warning("trial %d was taken for lost; its result came too late and is not counted", result.trial)
             for listener in self.listeners:
-                listener.trial_lost(result.trial, attempt)
+                listener.trial_lost(result.trial, trial.attempt)
             return
         record = self._sure(self.study.record, result.trial)
         for listener in self.listeners:
@@ -502,7 +502,7 @@ class Supervisor:
             return
         reason = "out of memory" if cause == "memory" else f"the training process died: {death.reason}"
         result = TrialResult(trial.number, "failed", None, reason=reason, cause=cause, detail=death.log_tail)
-        self._finish(result, trial.attempt)
+        self._finish(result, trial)
 
     def _lost(self, trials: Iterable[Trial]) -> None:
         for trial in trials:

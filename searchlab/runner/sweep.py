@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from searchlab.failpoints import failpoint
 from searchlab.records import ENDED, StudyResult
 from searchlab.runner.best_weights import BestWeights
 from searchlab.runner.home import Home, StudyFolder
@@ -59,6 +60,7 @@ def remove(rubbish: Iterable[Rubbish]) -> int:
         else:
             item.path.unlink(missing_ok=True)
         freed += 0 if item.path.exists() else item.bytes
+        failpoint("gc.removed")
     return freed
 
 

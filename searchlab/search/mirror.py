@@ -73,6 +73,12 @@ KEYS: Mapping[sqlalchemy.Table, str] = {
 COLLISIONS = ("40001", "40P01")
 """What PostgreSQL says when it ended one of two transactions that stood in each other's way: to be begun again."""
 
+LOST_TRIALS = (
+    "the storage has lost trials of this study that it had: an older copy of it was put back, or trials were deleted "
+    "in it. What the trials came to is kept in results.jsonl in the study's folder: put the newest copy back, or  "
+    "searchlab restore STUDY  tells it again"
+)
+
 TRIES = 5
 """So often a transaction is begun that collides with others."""
 
@@ -387,6 +393,8 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             latest = sqlalchemy.select(TRIALS.c.number).where(of_study).order_by(TRIALS.c.trial_id.desc()).limit(1)
             last = connection.scalar(latest)
             following = 0 if last is None else last + 1
+            if following < len(self._trials):
+                raise StudyConflict(LOST_TRIALS)
             if first is not None and first != following:
                 return ()
             runs = [trial.state is TrialState.RUNNING for trial in templates]
@@ -489,6 +497,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
                 leases.make_table(self._backend.engine)
         with self._begun() as connection:
             self._lock(connection)
+            self._look_back(connection)
             calm = time.monotonic() - self._failed > (self._lease[1] if self._lease else leases.SECONDS)
             lost = leases.lost(connection, self._study_id, by_time=calm) - (self._mine if self._lease else set())
             counts = {i: self._counted(connection, i) for i in lost}
@@ -543,8 +552,17 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         if not leases.lock(connection, self._study_id):
             raise StorageLost(
                 "the study was deleted from the storage while it was in use. What its trials came to is kept in "
-                "results.jsonl in the study's folder"
+                "results.jsonl in the study's folder:  searchlab restore STUDY  makes it again"
             )
+
+    def _look_back(self, connection: sqlalchemy.Connection) -> None:
+        """Refuse a storage that has fewer trials, or fewer that have ended, than it had: neither is ever taken back."""
+        of_study = TRIALS.c.study_id == self._study_id
+        count = sqlalchemy.select(sqlalchemy.func.count()).select_from(TRIALS).where(of_study)
+        there = connection.scalar(count) or 0
+        ended = connection.scalar(count.where(TRIALS.c.state.in_(FINISHED))) or 0
+        if there < len(self._trials) or ended < len(self._trials) - len(self._unfinished):
+            raise StudyConflict(LOST_TRIALS)
 
     def _take(self, connection: sqlalchemy.Connection, trial_ids: Sequence[int] | set[int]) -> None:
         if self._lease is not None:
@@ -631,6 +649,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
 
         Raises:
             UpdateFinishedTrialError: Another process has ended a trial; what was gathered of it is not written.
+            StudyConflict: The storage knows nothing of a trial any more.
         """
         rows, self._rows = self._rows, {}
         states, self._states = self._states, {}
@@ -657,10 +676,12 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         if not touched:
             return
         with self._begun() as connection:
-            ended_before = sqlalchemy.select(TRIALS.c.trial_id).where(
-                TRIALS.c.trial_id.in_(touched), TRIALS.c.state.in_(FINISHED)
-            )
-            ended = set(connection.scalars(ended_before.order_by(TRIALS.c.trial_id).with_for_update()))
+            known = sqlalchemy.select(TRIALS.c.trial_id, TRIALS.c.state).where(TRIALS.c.trial_id.in_(touched))
+            found = connection.execute(known.order_by(TRIALS.c.trial_id).with_for_update()).all()
+            if len(found) < len(touched):
+                self._lock(connection)
+                raise StudyConflict(LOST_TRIALS)
+            ended = {trial_id for trial_id, state in found if state in FINISHED}
             late = self._late(connection, states) - ended
             left = ended | self._given_before(connection, states)
             left |= leases.of_others(connection, late, self._lease[0]) if late and self._lease else set()

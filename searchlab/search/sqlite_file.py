@@ -97,7 +97,8 @@ class File:
         if connection.info["file"] is None or connection.info["file"] != _identity(self._path):
             raise StorageLost(
                 f"the storage {self._path} was deleted or replaced while it was in use. What the trials came to is "
-                "kept in results.jsonl in the study's folder: put the file back, and  searchlab resume  tells it"
+                "kept in results.jsonl in the study's folder: put the file back, and  searchlab resume  tells it, or "
+                "have  searchlab restore STUDY  make the study again"
             )
         only_reads = connection.get_execution_options().get(READS)
         connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")

@@ -154,8 +154,9 @@ def _failed(place: URL, failure: Exception, what: str) -> SearchlabError:
         return ServiceError(words + many)
     if _says(failure, LOST):
         return StorageLost(
-            f"{words}. The file is damaged, and nothing was changed in it: put a copy of it back. What the trials came "
-            "to is kept in results.jsonl in the study's folder"
+            f"{words}. The file is damaged, and nothing was changed in it: put a copy of it back, or move it away "
+            "and have  searchlab restore STUDY  make the study again: what the trials came to is kept in results.jsonl "
+            "in the study's folder"
         )
     if "locked" in reason:
         held = sqlite_file.holders(Path(place.database or ""))

@@ -163,6 +163,34 @@ class Study:
             return cls(url, name, study, _stored_definition(study, name))
 
     @classmethod
+    def restore(cls, url: str, name: str, attributes: Mapping[str, Any]) -> Study:
+        """The study `name` with the `attributes` that it had, made where the storage has it no more; without trials.
+
+        Raises:
+            StudyConflict: Another study of that name is stored.
+            ServiceError: The storage cannot be reached.
+        """
+        definition = Definition.from_json(attributes["definition"])
+        with _opened(url) as storage, no_experimental_warnings():
+            try:
+                study = optuna.create_study(study_name=name, storage=storage, direction=definition.objective.direction)
+            except optuna.exceptions.DuplicatedStudyError:
+                study = optuna.load_study(study_name=name, storage=storage)
+            if _is_undefined(study):
+                for key, value in attributes.items():
+                    if key != "definition":
+                        study.set_user_attr(key, value)
+                failpoint("restore.named")
+                mirror.define(study, attributes["definition"])
+            stored = _stored_definition(study, name)
+            if stored.facts.get("uid") != definition.facts.get("uid"):
+                raise StudyConflict(
+                    f"another study named {name!r} is stored, which was begun after the one to restore was; delete it "
+                    "or keep it, but both cannot bear the name"
+                )
+            return cls(url, name, study, stored)
+
+    @classmethod
     def names(cls, url: str) -> tuple[str, ...]:
         """The studies of the storage in the order of their creation; none where there is no storage yet."""
         if not exists(url):
@@ -221,6 +249,11 @@ class Study:
         """What was known when the study was made, and what was added by `remember`."""
         with _answering(self.url):
             return {**self.definition.facts, **self._study.user_attrs.get("remembered", {})}
+
+    def attributes(self) -> dict[str, Any]:
+        """All that the storage keeps of the study beside its trials, as JSON values: what `restore` makes it from."""
+        with _answering(self.url):
+            return dict(self._study.user_attrs)
 
     def remember(self, **facts: Any) -> None:
         """Add facts (JSON values) that were not known when the study was made, or replace earlier ones."""
@@ -431,6 +464,49 @@ class Study:
             self._given_up.discard(number)
         return (*waiting, *over)
 
+    def stored(self) -> Mapping[int, tuple[Params, bool]]:
+        """Every trial by number, those too that were never handed out: its parameters, and whether it has ended.
+
+        A trial that has not chosen its parameters yet has none.
+        """
+        return {
+            frozen.number: (_trial(frozen).params, frozen.state.is_finished()) for frozen in self._trials(anew=True)
+        }
+
+    def replant(self, trials: Mapping[int, Trial]) -> int:
+        """Have trials that the storage has lost wait again with what they were, and any below them that it has lost.
+
+        How many that were.
+
+        Raises:
+            StudyConflict: One is missing between others, whose place cannot be taken any more.
+        """
+        stored = self.stored()
+        there = len(stored)
+        if any(number not in stored for number in range(there)):
+            raise StudyConflict(
+                f"trials were deleted from the middle of the study {self.name!r}, and numbers cannot be given twice. "
+                "Delete the whole study from the storage;  searchlab restore  then makes it from what is kept here"
+            )
+        templates = [self._template(trials.get(number)) for number in range(there, max(trials, default=-1) + 1)]
+        with _answering(self.url):
+            if templates and not mirror.enqueue(self._study, templates, first=there):
+                raise StudyConflict(f"another process works on the study {self.name!r}; stop it first")
+        return len(templates)
+
+    def _template(self, trial: Trial | None) -> FrozenTrial:
+        """The trial as it waits to be claimed; without one, that which will choose its parameters when it is."""
+        if trial is None:
+            return optuna.trial.create_trial(state=TrialState.WAITING)
+        known = distributions(self.space, trial.params)
+        attempt = {} if trial.attempt == 1 else {"attempt": trial.attempt}
+        return optuna.trial.create_trial(
+            state=TrialState.WAITING,
+            params={name: told(self.space[name].domain, trial.params.values[name]) for name in known},
+            distributions=known,
+            user_attrs={"trial": encoding.trial_to_json(trial), **attempt},
+        )
+
     def give_back(self, trial_numbers: Iterable[int]) -> None:
         """Have running trials of this supervisor, which leaves, wait for another attempt; no loss is counted."""
         self.renew()  # what was taken from us is not ours to give
@@ -516,14 +592,7 @@ class Study:
                 return heard(parameter.domain, _get_single_value(known))
             return heard(parameter.domain, sampler.sample_independent(self._study, blank, parameter.name, known))
 
-        trial = self._trial_of(number, self.space.resolve(choose))
-        known = distributions(self.space, trial.params)
-        return optuna.trial.create_trial(
-            state=TrialState.WAITING,
-            params={name: told(self.space[name].domain, trial.params.values[name]) for name in known},
-            distributions=known,
-            user_attrs={"trial": encoding.trial_to_json(trial)},
-        )
+        return self._template(self._trial_of(number, self.space.resolve(choose)))
 
     def _trials_that_wait(self) -> list[FrozenTrial]:
         waiting: list[FrozenTrial] = self._storage.get_all_trials(

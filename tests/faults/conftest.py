@@ -32,6 +32,10 @@ SAMPLE = (
     "[reap.released]",
     "SIGTERM",
     "[study.defined]",
+    "B16_a_deleted_study_is_not_begun_anew_and_is_made_again_from_its_folder[run]",
+    "D7_a_file_in_the_place",
+    "E6_a_lost_gpu",
+    "E9_",
 )
 """What `make test` runs; `make faults` runs all."""
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import psutil
 from optuna.trial import FrozenTrial
 
 from searchlab.records import TrialRecord
+from searchlab.runner.home import Home
 from searchlab.search import leases
 from searchlab.search.storage import open_storage
 from searchlab.search.study import Study
@@ -80,12 +81,20 @@ class Command:
 class Lab:
     """One study, its processes and what is known of them."""
 
-    def __init__(self, folder: Path, *, storage: str | None = None, tracking: str = "", epochs: int = EPOCHS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        storage: str | None = None,
+        tracking: str = "",
+        epochs: int = EPOCHS,
+        home: Path | None = None,
+    ) -> None:
         self.folder = folder
-        self.home = folder / "home"
+        self.home = home or folder / "home"
         self.epochs = epochs
         self.commands: list[Command] = []
-        self.url = storage or f"sqlite:///{self.home / 'optuna.db'}"
+        self.url = storage or Home(self.home).storage_url
         self.is_tracked = bool(tracking)
         self._mark = uuid.uuid4().hex
         text = STUDY.format(name=NAME, epochs=epochs) + (f"storage: {storage}\n" if storage else "")
@@ -100,8 +109,13 @@ class Lab:
         (self.folder / "script.part").write_text(content)
         (self.folder / "script.part").rename(self.folder / "script.json")
 
-    def start(self, *arguments: str, fail: str = "", once: bool = False, **environment: str) -> Command:
-        """Start a command of ours; `fail` names failpoints, `once` has each of them fail one process only."""
+    def start(
+        self, *arguments: str, fail: str = "", once: bool = False, under: Sequence[str] = (), **environment: str
+    ) -> Command:
+        """Start a command of ours; `fail` names failpoints, `once` has each of them fail one process only.
+
+        `under` are words before it, such as `prlimit --nofile=64`.
+        """
         name = f"{len(self.commands):02d}-{arguments[0]}"
         path = os.pathsep.join(map(str, (HERE, HERE / "plugin", HERE / "clock", HERE.parent.parent)))
         given = {
@@ -116,7 +130,7 @@ class Lab:
         }
         with (self.folder / f"{name}.out").open("wb") as out, (self.folder / f"{name}.err").open("wb") as err:
             process = subprocess.Popen(
-                [sys.executable, "-m", "searchlab", *arguments],
+                [*under, sys.executable, "-m", "searchlab", *arguments],
                 cwd=self.folder,
                 env={**os.environ, **given, **environment},
                 stdin=subprocess.DEVNULL,
@@ -127,10 +141,12 @@ class Lab:
         self.commands.append(Command(name, process, self.folder))
         return self.commands[-1]
 
-    def lead(self, *changes: str, fail: str = "", once: bool = False, **environment: str) -> Command:
+    def lead(
+        self, *changes: str, fail: str = "", once: bool = False, under: Sequence[str] = (), **environment: str
+    ) -> Command:
         """`searchlab run`, with `changes` to the study file."""
         settings = (word for change in changes for word in ("--set", change))
-        return self.start("run", "s.yaml", "--plain", *settings, fail=fail, once=once, **environment)
+        return self.start("run", "s.yaml", "--plain", *settings, fail=fail, once=once, under=under, **environment)
 
     def help(self, *, fail: str = "", once: bool = False, **environment: str) -> Command:
         """`searchlab worker`."""
@@ -156,7 +172,7 @@ class Lab:
     @property
     def storage(self) -> tuple[str, ...]:
         """The words by which a command that has no study file finds the storage."""
-        return () if self.url.startswith("sqlite") else ("--storage", self.url)
+        return () if self.url == Home(self.home).storage_url else ("--storage", self.url)
 
     def study(self) -> Study | None:
         """The study as the storage has it; None before it is there."""

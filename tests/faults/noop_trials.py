@@ -81,6 +81,7 @@ DEEDS: dict[str, Callable[[], Any]] = {
     "no_kernel": lambda: _raise(
         UnimplementedError("Determinism is not yet supported in GPU implementation of Bincount.")
     ),
+    "chatter": lambda: print("word " * 50_000, flush=True),
     "bad_alloc": _ask_for_memory,
     "sleep": lambda: time.sleep(3600),
     "hold": _hold,

@@ -150,7 +150,7 @@ class Kept:
     def __init__(self) -> None:
         self.results: list[TrialResult] = []
 
-    def put(self, result: TrialResult, curve: Mapping[int, float]) -> None:
+    def put(self, result: TrialResult, curve: Mapping[int, float], trial: Trial | None) -> None:
         self.results.append(result)
 
 
