@@ -401,12 +401,14 @@ class Supervisor:
         if self._is_leaving:
             self._left |= lost
             return
-        if self._cohort_size.get(death.slot, 1) > 1:  # whose fault it was shows when they are trained alone
-            self._sure(self.study.retry_alone, tuple(lost))
+        if death.is_node_loss or self._cohort_size.get(death.slot, 1) > 1:
+            self._sure(self.study.retry_alone, tuple(lost))  # nobody's fault, or whose it was shows so
+            for number in lost:
+                log.warning("trial %d lost its process (%s); it waits for another attempt", number, death.reason)
         else:
             for trial in lost.values():
                 self._bury_trial(trial, cause, death)
-        if cause == "lost":
+        if cause == "lost" and not death.is_node_loss:
             self.pause_reason = self.pause_reason or self._failures.died(death, lost)
         if self.pause_reason:
             return
