@@ -22,7 +22,16 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     made.close()
 
 
-SAMPLE = ("A1_", "[segfault]", "[trial.sent]", "[result.spooled]", "[reap.released]", "SIGTERM", "[study.defined]")
+SAMPLE = (
+    "A1_",
+    "[segfault]",
+    "[trial.sent]",
+    "[result.spooled]",
+    "[reap.released]",
+    "SIGTERM",
+    "[study.defined]",
+    "lost_node",
+)
 """What `make test` runs; `make faults` runs all."""
 
 
