@@ -88,7 +88,7 @@ class RayNode:
 class RayCluster:
     """A head, and nodes that come and go."""
 
-    def __init__(self, cpus: int = 2, **environment: str) -> None:
+    def __init__(self, cpus: int = 2, gpus: int = 0, **environment: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # paths of its sockets must be short
         self._hosts = itertools.count(2)  # 127.0.0.1 would be taken for another address
         path = os.pathsep.join([environment.pop("PYTHONPATH", ""), str(ROOT)]).strip(os.pathsep)
@@ -103,7 +103,7 @@ class RayCluster:
         ports = [word for name in ("dashboard", "ray-client-server") for word in (f"--{name}-port", str(free_port()))]
         words = ["--head", "--port", self.address.rpartition(":")[2], "--temp-dir", str(self._folder)]
         self.nodes: list[RayNode] = []
-        self.head = self._start(host, [*words, "--include-dashboard", "false", *ports], cpus)
+        self.head = self._start(host, [*words, "--include-dashboard", "false", *ports], cpus, gpus)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -120,8 +120,8 @@ class RayCluster:
             node.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _start(self, host: str, words: list[str], cpus: int) -> RayNode:
-        words = [*words, "--num-cpus", str(cpus), "--num-gpus", "0"]
+    def _start(self, host: str, words: list[str], cpus: int, gpus: int = 0) -> RayNode:
+        words = [*words, "--num-cpus", str(cpus), "--num-gpus", str(gpus)]
         self.nodes.append(RayNode(host, words, self._environment, self._folder / f"{host}.log"))
         try:
             self.nodes[-1].wait()

@@ -43,7 +43,7 @@ SILENCE = 15.0
 LONELY = 10.0
 """Seconds after which an actor that is not asked for news ends itself; less than SILENCE."""
 
-HINT = 20.0
+HINT = float(os.environ.get("SEARCHLAB_RAY_HINT_SECONDS") or 20.0)
 """Seconds after which it is said that children wait for a place."""
 
 PLACING = float(os.environ.get("SEARCHLAB_RAY_PLACING_SECONDS") or 300.0)
@@ -335,7 +335,7 @@ def main(channel: Channel, setup: Mapping[str, Any]) -> None:
         channel.send(
             Refused(
                 f'cannot join a Ray cluster at {setup["address"]!r} (execution.address: "auto" for the one that this '
-                f"machine is a node of, or HOST:PORT): {_last_line(error)}"
+                f"machine is a node of, or HOST:PORT): {_last_line(error).rstrip('.')}"
             )
         )
         return

@@ -95,7 +95,7 @@ class _Cluster:
                 if isinstance(content, Joined):
                     return content.nodes
                 assert isinstance(content, Refused), content
-                raise ServiceError(content.words)
+                raise ServiceError(f"{content.words}. {self._log} has the details")
         raise ServiceError(
             f"the Ray cluster at {self._address!r} (execution.address) does not answer for {JOINING:.0f} s. "
             "Is its head running, and the port the one that `ray start --head` names?"

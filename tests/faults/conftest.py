@@ -30,7 +30,7 @@ SAMPLE = (
     "[reap.released]",
     "SIGTERM",
     "[study.defined]",
-    "lost_node",
+    "test_a_lost_node",
 )
 """What `make test` runs; `make faults` runs all."""
 
