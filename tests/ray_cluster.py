@@ -39,6 +39,7 @@ class RayNode:
         ports = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
         free = [word for name in ports for word in (f"--{name}-port", str(free_port(address)))]
         settings = ["--node-ip-address", address, "--object-store-memory", str(STORE), "--include-log-monitor", "false"]
+        settings += ["--min-worker-port", "0", "--max-worker-port", "0"]  # free ones
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *words, *settings, *free],

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ class Relay:
         fault = _fault_of_node(opening)
         if not fault:
             self._opening, self._slot = opening, slot
-            sys.path += [folder for folder in opening.python_path if folder not in sys.path]
+            _see_modules(opening.python_path)
             try:
                 self.restart(generation)
             except OSError as error:
@@ -117,6 +117,13 @@ class Relay:
         os._exit(1)
 
 
+def _see_modules(folders: Sequence[str]) -> None:
+    """Let the child find what the supervisor finds, after the node's own; Ray's copies of libraries come last."""
+    own = str(Path(ray.__file__).parent)
+    sys.path += [folder for folder in folders if folder not in sys.path]
+    sys.path.sort(key=lambda folder: folder.startswith(own))
+
+
 def _fault_of_node(opening: Opening) -> str:
     """Why this node cannot have a child of ours."""
     if not Path(opening.marker).exists():
@@ -166,7 +173,7 @@ class _Broker:
         self._places = {slot.number: _Place(opening, slot, 0) for slot in opening.slots}
         self._lost: set[int] = set()
         self._begun = self._lived = time.monotonic()
-        self._has_hinted = False
+        self._hinted: set[bool] = set()
         self._is_over = False
 
     def serve(self) -> None:
@@ -273,11 +280,17 @@ class _Broker:
         waiting = [place for place in living if not place.node]
         if len(waiting) < len(living):
             self._lived = now
-        if waiting and not self._has_hinted and now - min(place.heard for place in waiting) > HINT:
-            self._has_hinted = True
-            self._channel.send(Note(f"{self._wish(waiting)} yet; the others go on, and these begin when there is room"))
+        if waiting and now - min(place.heard for place in waiting) > HINT:
+            self._hint(waiting, others=len(waiting) < len(living))
         if waiting and now - max(self._lived, self._begun) > PLACING:
             self._refuse(f"{self._wish(waiting)} for {PLACING:.0f} s, and no other is left")
+
+    def _hint(self, waiting: list[_Place], *, others: bool) -> None:
+        """Say once that some wait for a place, and once that all do."""
+        if others not in self._hinted:
+            self._hinted.add(others)
+            end = "the others go on, and these begin when there is room" if others else "they begin when there is room"
+            self._channel.send(Note(f"{self._wish(waiting)} yet; {end}"))
 
     def _wish(self, waiting: list[_Place]) -> str:
         slot = waiting[0].slot

@@ -289,7 +289,20 @@ def test_children_that_die_over_everything_pause_the_study() -> None:
     assert loop.pause_reason is not None and "boom" in loop.pause_reason
 
 
-def test_lost_nodes_are_no_fault_of_trials_or_of_the_set_up() -> None:
+def test_lost_nodes_with_children_at_rest_do_not_pause_the_study() -> None:
+    class Unlucky(ScriptedPool):
+        def restart(self, slot: int) -> None:
+            super().restart(slot)
+            if len(self.restarted) < EQUAL_FAILURES:
+                self.inbox = deque([Death(slot, "its node is lost", is_node_loss=True)])
+
+    pool = Unlucky(good)
+    pool.inbox = deque([Death(0, "its node is lost", is_node_loss=True)])
+    assert supervisor(ScriptedStudy(), pool).run() == "done"
+    assert len(pool.restarted) == EQUAL_FAILURES
+
+
+def test_lost_nodes_are_no_fault_of_trials() -> None:
     lost = [Death(0, "its node is lost", is_node_loss=True)]
     times: Counter[int] = Counter()
 
