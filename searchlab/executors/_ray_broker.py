@@ -224,12 +224,14 @@ class _Broker:
             while not self._is_over:
                 with self._lock:
                     asked = {place.answer: place for place in self._places.values() if place.answer is not None}
-                ready = ray.wait(list(asked), timeout=LOOK)[0] if asked else []
                 if not asked:
                     time.sleep(LOOK)
+                elif ray.wait(list(asked), timeout=LOOK)[0]:
+                    ready = ray.wait(list(asked), num_returns=len(asked), timeout=0)[0]  # all: none may seem silent
+                    with self._lock:
+                        for answer in ready:
+                            self._hear(asked[answer])
                 with self._lock:
-                    for answer in ready:
-                        self._hear(asked[answer])
                     self._look()
         except Exception as error:
             self._refuse(f"the Ray cluster fails us: {type(error).__name__}: {_last_line(error)}")
