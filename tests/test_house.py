@@ -42,6 +42,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "pyarrow": ("data", "reports"),
     "pandas": ("data", "reports", "runner/door.py"),
     "sqlalchemy": ("search",),
+    "ray": ("executors/_ray_broker.py",),
 }
 """Each heavy library, and the only rooms that may open its door."""
 

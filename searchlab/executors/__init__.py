@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from searchlab.catalog import Catalog
 
@@ -19,6 +19,10 @@ class Slot:
 
     number: int
     environment: Mapping[str, str] = field(default_factory=dict)
+    cpus: float = 1.0
+    """Cores that a cluster sets aside for it."""
+    gpus: float = 0.0
+    """GPUs that a cluster sets aside for it: a whole number, or a part of one."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Death:
     slot: int
     reason: str
     log_tail: str = ""
+    is_node_loss: bool = False
+    """Its machine is gone, with all that lived there: nobody's fault."""
 
 
 class Channel(Protocol):
@@ -62,7 +68,11 @@ class Pool(Protocol):
         """
 
     def wait(self, timeout: float) -> list[Message | Death]:
-        """What has arrived, in order, waiting at most `timeout` seconds for the first; empty when nothing did."""
+        """What has arrived, in order, waiting at most `timeout` seconds for the first; empty when nothing did.
+
+        Raises:
+            ServiceError: There can be no children any more (of a cluster that is out of reach).
+        """
 
     def kill(self, slot: int, reason: str) -> None:
         """Kill the child in `slot`, which first writes down where it is; its `Death` with this `reason` follows.
@@ -82,6 +92,39 @@ class Executor(Protocol):
 
     def open(self, slots: Sequence[Slot], *, entry: str, setup: Mapping[str, Any], log_folder: str) -> Pool:
         """Start one child in every slot; what they print goes to `log_folder/child-N.log`."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of a cluster, and what it has for children."""
+
+    name: str
+    cpus: float
+    gpus: float
+    memory: int
+    """Bytes."""
+
+
+class Cluster(Executor, Protocol):
+    """Machines that were joined: an executor that knows what it has."""
+
+    nodes: tuple[Node, ...]
+
+    def leave(self) -> None:
+        """Let go of it, where no pool was opened; closing the pool does the same."""
+
+
+@runtime_checkable
+class Clustered(Protocol):
+    """What an executor offers too whose children live on several machines."""
+
+    def join(self, address: str, *, log_folder: str) -> Cluster:
+        """Join the cluster at `address` (HOST:PORT, or "auto": the one that this machine belongs to).
+
+        Raises:
+            MissingExtra: The library for it is not installed.
+            ServiceError: There is no such cluster, or it does not let us in.
+        """
 
 
 EXECUTORS: Catalog[Executor] = Catalog("searchlab.executors", binds="EXECUTOR", kind="executor")

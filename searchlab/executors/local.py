@@ -33,7 +33,7 @@ LOOK = 0.5
 """Seconds between looks at a silent child: its end may show only there, when a process of its own holds the socket."""
 
 
-class _Child:
+class Child:
     """One process, and the thread that hears it."""
 
     def __init__(self, slot: Slot, first: Mapping[str, Any], log: Path, door: Door, server: ForkServer | None) -> None:
@@ -121,7 +121,7 @@ class _Processes:
         self._folder = Path(log_folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._inbox = Inbox()
-        self._children: dict[int, _Child] = {}
+        self._children: dict[int, Child] = {}
         self._servers: dict[Hashable, ForkServer] = {}
         try:
             for number in self._slots:
@@ -154,12 +154,12 @@ class _Processes:
         while self._children:
             self._children.popitem()[1].end()
 
-    def _start(self, number: int) -> _Child:
+    def _start(self, number: int) -> Child:
         slot = self._slots[number]
         self._folder.mkdir(parents=True, exist_ok=True)  # somebody may have removed it
         server = self._server(slot) if can_fork(slot.environment) else None
         first = {"entry": self._entry, "setup": dict(self._setup)}
-        return _Child(slot, first, self._folder / f"child-{number}.log", self._inbox.door(), server)
+        return Child(slot, first, self._folder / f"child-{number}.log", self._inbox.door(), server)
 
     def _server(self, slot: Slot) -> ForkServer:
         """The process that forks children like that of `slot`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from searchlab.config.validation import validate
 from searchlab.data import SOURCES, SPLITS
 from searchlab.errors import SpecError, SpecErrors, UnknownName
-from searchlab.executors import EXECUTORS
+from searchlab.executors import EXECUTORS, Clustered
 from searchlab.options import Options
 from searchlab.records import Direction, Objective
 from searchlab.runner.engines import AUTO
@@ -47,6 +47,11 @@ def check(spec: StudySpec) -> Checked:
     ):
         if name not in known:
             errors.append(UnknownName.among(known, kind=kind, name=name, mark=spec.mark(place)))
+    executor = spec.execution.executor
+    if spec.execution.address is not None and executor in EXECUTORS.names():
+        if not isinstance(EXECUTORS.get(executor), Clustered):
+            words = f"address is for executors of a cluster (ray), and {executor!r} is none; leave it out"
+            errors.append(SpecError(words, spec.mark("execution.address")))
     with _collecting(errors):
         source = _options(spec.data.source, SOURCES.get(spec.data.source.name, spec.data.source.mark).Options)
     with _collecting(errors):

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from searchlab.executors import EXECUTORS, Channel, Death, Message, Pool, Slot
+from searchlab.errors import ServiceError
+from searchlab.executors import Channel, Death, Executor, Message, Pool, Slot
 from searchlab.lazy import absent
 from searchlab.runner import child
 from searchlab.runner.messages import Finish, Finished, Idle, Job, Ready, Setup
@@ -41,12 +42,12 @@ def main(channel: Channel, setup: Mapping[str, Any]) -> None:
 class Children:
     """A `Pool` whose children get their `Setup` later than their lives; it also knows who has nothing to do."""
 
-    def __init__(self, executor: str, slots: Sequence[Slot], log_folder: Path) -> None:
+    def __init__(self, executor: Executor, slots: Sequence[Slot], log_folder: Path) -> None:
         self.slots = tuple(slots)
         self._setup: Setup | None = None
         self._idle: set[int] = set()
         self._loading = {slot.number for slot in self.slots}
-        self._pool: Pool = EXECUTORS.get(executor).open(self.slots, entry=ENTRY, setup={}, log_folder=str(log_folder))
+        self._pool: Pool = executor.open(self.slots, entry=ENTRY, setup={}, log_folder=str(log_folder))
 
     def brief(self, setup: Setup) -> None:
         """Tell all of them what they are for."""
@@ -93,8 +94,9 @@ class Children:
 
         Waits for the first child while all are still loading Keras.
         """
-        while self._loading and not self._idle:
-            self.wait(1.0)
+        with contextlib.suppress(ServiceError):  # there will be none
+            while self._loading and not self._idle:
+                self.wait(1.0)
         for slot in sorted(self._idle):
             with contextlib.suppress(BrokenPipeError):
                 self._pool.send(slot, order)
@@ -105,12 +107,13 @@ class Children:
     def answer(self, slot: int, timeout: float) -> Finished | None:
         """What the child in `slot` made; None when it died, or is not done after `timeout` seconds."""
         end = time.monotonic() + timeout
-        while (left := end - time.monotonic()) > 0:
-            for item in self.wait(left):
-                if item.slot == slot and isinstance(item, Death):
-                    return None
-                if item.slot == slot and isinstance(item, Message) and isinstance(item.content, Finished):
-                    return item.content
+        with contextlib.suppress(ServiceError):  # its cluster is out of reach
+            while (left := end - time.monotonic()) > 0:
+                for item in self.wait(left):
+                    if item.slot == slot and isinstance(item, Death):
+                        return None
+                    if item.slot == slot and isinstance(item, Message) and isinstance(item.content, Finished):
+                        return item.content
         return None
 
     def _brief(self, slot: int) -> None:

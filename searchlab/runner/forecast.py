@@ -17,7 +17,7 @@ from searchlab.runner.engines import Choice
 from searchlab.runner.home import Home
 from searchlab.runner.lab import assemble
 from searchlab.runner.plugins import value_parameters
-from searchlab.runner.slots import slots
+from searchlab.runner.slots import placed
 from searchlab.runner.watch import Watcher
 from searchlab.space import Params, Space
 from searchlab.space.measure import shapes
@@ -70,7 +70,8 @@ def forecast(spec: StudySpec, home: Home, watcher: Watcher) -> Forecast:
     lab = assemble(spec, home, watcher)
     shared = trials_a_shape(spec)
     choice = choice_of(spec, home)
-    places = slots(spec.execution.workers, spec.execution.threads, spec.execution.gpus)[: spec.search.trials]
+    with placed(spec, lab.folder.logs) as (_, places):
+        pass
     tried = dict(_tried(spec.space))
     watcher.stage(f"trying {len(tried)} configurations for {EPOCHS} epochs each")
     costs = tuple(zip(tried, costs_of(lab, choice, list(tried.values()), epochs=EPOCHS), strict=True))

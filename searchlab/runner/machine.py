@@ -23,6 +23,7 @@ EXTRAS = {
     "gp": "torch",
     "onnx": "tf2onnx",
     "jax": "jax",
+    "ray": "ray",
     "benchmarks": "keras_tuner",
 }
 LITTLE_SPACE = 2 << 30

@@ -31,7 +31,7 @@ from searchlab.runner.messages import Finish, Finished, Setup
 from searchlab.runner.outcome import Drawn, draw, result_of, write_report
 from searchlab.runner.plugins import value_parameters
 from searchlab.runner.restore import note, refuse_anew
-from searchlab.runner.slots import gpu_of, slots
+from searchlab.runner.slots import gpu_of, placed
 from searchlab.runner.spool import Spool
 from searchlab.runner.stored import open_study
 from searchlab.runner.supervisor import Ending, Limits, Listener, Supervisor
@@ -137,18 +137,13 @@ def join(spec: StudySpec, home: Home, watcher: Watcher) -> Joined:
 @contextmanager
 def _children(spec: StudySpec, home: Home, choice: Choice, logs: Path | None = None) -> Iterator[Children]:
     """Children that load Keras from now on; none is left afterwards."""
-    places = slots(
-        spec.execution.workers,
-        spec.execution.threads,
-        spec.execution.gpus,
-        deterministic=spec.training.deterministic,
-        extra=choice.environment(),
-    )
-    children = Children(spec.execution.executor, places[: spec.search.trials], logs or home.study(spec.name).logs)
-    try:
-        yield children
-    finally:
-        children.close()
+    folder = logs or home.study(spec.name).logs
+    with placed(spec, folder, extra=choice.environment()) as (executor, places):
+        children = Children(executor, places, folder)
+        try:
+            yield children
+        finally:
+            children.close()
 
 
 def _checkpoints(lab: Lab, study: Study) -> Checkpoints | None:

@@ -444,15 +444,18 @@ class Supervisor:
             return
         if cause == "device":
             self._sure(self.study.give_back, tuple(lost))
+            self._lost(lost.values())
             self._quarantine(death.slot, death.reason, is_alive=is_alive)
             return
-        if self._cohort_size.get(death.slot, 1) > 1:  # whose fault it was shows when they are trained alone
-            self._sure(self.study.retry_alone, tuple(lost))
+        if death.is_node_loss or self._cohort_size.get(death.slot, 1) > 1:
+            self._sure(self.study.retry_alone, tuple(lost))  # nobody's fault, or whose it was shows so
             self._lost(lost.values())
+            for number in lost:
+                log.warning("trial %d lost its process (%s); it waits for another attempt", number, death.reason)
         else:
             for trial in lost.values():
                 self._bury_trial(trial, cause, death)
-        if cause == "lost":
+        if cause == "lost" and not death.is_node_loss:
             self.pause_reason = self.pause_reason or self._failures.died(death, lost)
         if self.pause_reason:
             return

@@ -102,13 +102,15 @@ class ExecutionSpec(Options):
     """Where trials are trained, and how many at a time."""
 
     executor: str = "local"
-    """Where children live."""
+    """Where training processes live: on this machine, or on the nodes of a Ray cluster."""
+    address: str | None = Field(None, min_length=1)
+    """The Ray cluster: "auto", the one that this machine is a node of (null is the same), or HOST:PORT of its head."""
     workers: Whole | Literal["auto"] = "auto"
     """Trials trained at a time."""
     threads: Whole | Literal["auto"] = "auto"
-    """CPU threads of each worker."""
+    """CPU threads of each worker; on Ray the cores that are set aside for it."""
     gpus: Annotated[int, Field(ge=0, le=1024)] | Literal["auto"] = "auto"
-    """GPUs to use."""
+    """GPUs to use; more workers than GPUs share them."""
     keep_weights: int = Field(3, ge=0, le=1_000_000)
     """Of how many of the best trials the weights are kept."""
     checkpoint_seconds: float | None = Field(2.0, ge=0.0, allow_inf_nan=False)

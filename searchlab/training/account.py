@@ -98,8 +98,11 @@ class Account:
         self.keep(state)
 
     def keep(self, state: checkpoints.State, *, leaving: bool = False) -> None:
-        """Write a checkpoint of a trial that goes on: one that is due, or the last one before `leaving`."""
-        if self._keeper is None or self.is_over or len(self._epochs) == self._kept:
+        """Write a checkpoint of a trial that goes on: one that is due, or the last one before `leaving`.
+
+        One that is left after its last epoch, before its result, keeps one too.
+        """
+        if self._keeper is None or (self.is_over and not leaving) or len(self._epochs) == self._kept:
             return
         if leaving or self._keeper.is_due:
             best = None if self._best is None else tuple(self._best())

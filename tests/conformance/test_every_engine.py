@@ -266,3 +266,13 @@ def test_d6_a_training_that_was_interrupted_is_that_of_one_that_was_not(engine: 
         assert [e.seconds for e in second[number]][: len(first[number])] == [e.seconds for e in first[number]]
         told, wanted = (np.load(str(some[number].weights)) for some in (results, expected))
         assert all(np.array_equal(told[name], wanted[name]) for name in wanted.files)
+
+
+def test_a_training_that_was_left_at_its_last_epoch_is_not_done_again(engine: str, tmp_path: Path) -> None:
+    one = tiny.trial(3)
+    kept = Checkpoints(str(tmp_path / "checkpoints"), "s1", every=1000.0)
+    plan = tiny.plan(epochs=2, weights_folder=str(tmp_path / "weights"), checkpoints=kept)
+    first = interrupted(engine, (one,), plan, after=2)
+    second, results = tiny.train(engine, one, under=plan)
+    assert results[3].resumed_from == 2 and results[3].state == "complete" and Path(str(results[3].weights)).exists()
+    assert tiny.numbers(second[3]) == tiny.numbers(first[3])

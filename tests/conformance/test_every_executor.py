@@ -16,7 +16,9 @@ import pytest
 
 from searchlab.executors import EXECUTORS, Death, Message, Pool, Slot
 
-sys.path.append(str(Path(__file__).parents[1] / "executors"))  # where the entries of the children live
+sys.path += [str(Path(__file__).parents[1] / "executors"), str(Path(__file__).parents[1])]
+
+from ray_cluster import RayCluster, needs_ray
 
 Open = Callable[..., Pool]
 
@@ -25,11 +27,32 @@ ON_CPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 """The environment of children without a GPU, which an executor may make in a quicker way."""
 
 
-@pytest.fixture(params=itertools.product(EXECUTORS.names(), ({}, ON_CPU)), ids=lambda pair: "-".join(map(str, pair)))
-def open_pool(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[RayCluster]:
+    """A cluster of one node."""
+    cluster = RayCluster(cpus=4)
+    yield cluster
+    cluster.close()
+
+
+MARKS = {"ray": needs_ray}
+"""What an executor needs on this machine."""
+
+CASES = [
+    pytest.param((name, environment), marks=MARKS.get(name, ()), id=f"{name}-{environment}")
+    for name, environment in itertools.product(EXECUTORS.names(), ({}, ON_CPU))
+    if (name, environment) != ("ray", ON_CPU)  # whose children are made in one way
+]
+
+
+@pytest.fixture(params=CASES)
+def open_pool(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """Opens pools of the executor under test and closes them at the end."""
     pools: list[Pool] = []
     name, environment = request.param
+    if name == "ray":
+        for variable, value in request.getfixturevalue("ray_cluster").environment.items():
+            monkeypatch.setenv(variable, value)
 
     def opening(entry: str, *, children: int = 1, setup: dict[str, Any] | None = None) -> Pool:
         slots = [Slot(number, environment) for number in range(children)]

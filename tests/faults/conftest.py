@@ -36,6 +36,7 @@ SAMPLE = (
     "D7_a_file_in_the_place",
     "E6_a_lost_gpu",
     "E9_",
+    "test_a_lost_node",
 )
 """What `make test` runs; `make faults` runs all."""
 

@@ -207,6 +207,12 @@ class Lab:
         lines = map(json.loads, (self.folder / noop_trials.LOG).read_text().splitlines())
         return {line["pid"] for line in lines if line["trial"] == trial}
 
+    def times(self) -> list[tuple[int, float]]:
+        """When every epoch ended that `trained` has: (attempt, seconds since 1970)."""
+        log = self.folder / noop_trials.LOG
+        lines = map(json.loads, log.read_text().splitlines()) if log.exists() else ()
+        return [(line["attempt"], line["at"]) for line in lines]
+
     def until(self, holds: Callable[[], object], seconds: float = 60.0) -> None:
         """Wait until `holds()` is true."""
         deadline = time.monotonic() + seconds

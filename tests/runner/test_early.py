@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from searchlab.executors import Death, Message, Slot
+from searchlab.executors import EXECUTORS, Death, Message, Slot
 from searchlab.records import Cohort, TrialResult
 from searchlab.runner.early import Children
 from searchlab.runner.messages import Finish, Idle, Job, Ready
@@ -24,7 +24,7 @@ from test_child import setup_for
 
 @pytest.fixture
 def children(tmp_path: Path) -> Iterator[Children]:
-    opened = Children("inline", [Slot(0)], tmp_path / "logs")
+    opened = Children(EXECUTORS.get("inline"), [Slot(0)], tmp_path / "logs")
     yield opened
     opened.close()
 
@@ -83,7 +83,7 @@ def test_a_closed_pool_has_nobody_to_ask(children: Children, tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_a_child_that_is_started_again_gets_its_setup_again(tmp_path: Path) -> None:
-    children = Children("local", [Slot(0)], tmp_path / "logs")
+    children = Children(EXECUTORS.get("local"), [Slot(0)], tmp_path / "logs")
     try:
         children.brief(setup_for(tmp_path, prunes=False))
         children.restart(0)

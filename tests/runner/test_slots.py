@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from searchlab import devices
 from searchlab.errors import DeviceMissing
-from searchlab.runner.slots import slots
+from searchlab.executors import Node
+from searchlab.runner.slots import CHILD_MEMORY, slots, spread
 
 GIB = 1 << 30
 
@@ -111,3 +113,43 @@ def test_gpu_kernels_are_asked_for_the_same_numbers_unless_told_otherwise(machin
     assert slots()[0].environment["TF_DETERMINISTIC_OPS"] == "1"
     assert "TF_DETERMINISTIC_OPS" not in slots(deterministic=False)[0].environment
     assert "TF_DETERMINISTIC_OPS" not in slots(gpus=0)[0].environment
+
+
+def node(cpus: float, gpus: float = 0.0, memory: int = 64) -> Node:
+    """A node with so many cores, GPUs and GiB."""
+    return Node("n", cpus, gpus, memory * GIB)
+
+
+def shares(*arguments: Any, **named: Any) -> set[tuple[float, float, str]]:
+    """The cores, GPUs and threads of the children of a cluster, which are all alike."""
+    return {(s.cpus, s.gpus, s.environment["OMP_NUM_THREADS"]) for s in spread(*arguments, **named)}
+
+
+def test_a_cluster_gets_a_child_for_each_gpu_or_else_for_each_core() -> None:
+    gpus = [node(16, 4), node(8, 2)]
+    assert len(spread(gpus)) == 6 and shares(gpus) == {(4.0, 1.0, "4")}
+    cores = [node(2), node(4, memory=3)]
+    assert len(spread(cores)) == 2 + 3 and shares(cores) == {(1.0, 0.0, "1")}
+    assert len(spread(gpus, gpus=0)) == 24 and shares(gpus, gpus=0) == {(1.0, 0.0, "1")}
+
+
+def test_children_beyond_the_gpus_and_cores_of_a_cluster_share_them() -> None:
+    assert shares([node(8, 1), node(8, 1)], workers=8) == {(2.0, 0.25, "2")}
+    assert shares([node(8, 3)], workers=4) == {(2.0, 0.5, "2")}  # two on each: three quarters would not fit
+    assert shares([node(8, 1)], workers=3) == {(2.0, 0.3333, "2")}
+    assert shares([node(2), node(1)], workers=6) == {(0.5, 0.0, "1")}
+
+
+def test_all_children_of_a_cluster_find_a_place_on_one_of_its_nodes() -> None:
+    assert shares([node(3), node(3)], workers=2) == {(3.0, 0.0, "3")}
+    assert shares([node(3), node(3)], workers=3) == {(1.0, 0.0, "1")}
+    assert shares([node(3), node(3)], workers=3, threads=2) == {(2.0, 0.0, "2")}  # as asked; one of them waits
+
+
+def test_a_cluster_with_too_few_gpus_says_how_many_it_has() -> None:
+    with pytest.raises(DeviceMissing, match=r"4 GPU\(s\) are asked for, but the cluster's 2 node\(s\) have 2"):
+        spread([node(8, 1), node(8, 1)], gpus=4)
+
+
+def test_a_cluster_without_room_still_gets_a_child_to_wait_for_it() -> None:
+    assert len(spread([Node("n", 2, 0, CHILD_MEMORY // 2)])) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -384,6 +384,33 @@ def test_children_that_die_over_everything_pause_the_study() -> None:
     assert loop.run() == "paused"
     assert study.asked == EQUAL_FAILURES
     assert loop.pause_reason is not None and "boom" in loop.pause_reason
+
+
+def test_lost_nodes_with_children_at_rest_do_not_pause_the_study() -> None:
+    class Unlucky(ScriptedPool):
+        def restart(self, slot: int) -> None:
+            super().restart(slot)
+            if len(self.restarted) < EQUAL_FAILURES:
+                self.inbox = deque([Death(slot, "its node is lost", is_node_loss=True)])
+
+    pool = Unlucky(good)
+    pool.inbox = deque([Death(0, "its node is lost", is_node_loss=True)])
+    assert supervisor(ScriptedStudy(), pool).run() == "done"
+    assert len(pool.restarted) == EQUAL_FAILURES
+
+
+def test_lost_nodes_are_no_fault_of_trials() -> None:
+    lost = [Death(0, "its node is lost", is_node_loss=True)]
+    times: Counter[int] = Counter()
+
+    def answer(trial: Trial, slot: int) -> Any:
+        times[trial.number] += 1
+        return lost if times[trial.number] <= EQUAL_FAILURES else list(good(trial, slot))
+
+    study, pool = ScriptedStudy(), ScriptedPool(answer)
+    assert supervisor(study, pool).run() == "done"
+    assert not study.losses and len(pool.restarted) == 4 * EQUAL_FAILURES
+    assert {result.state for result in study.told.values()} == {"complete"} and len(study.told) == 4
 
 
 def test_children_that_die_before_they_do_anything_pause_the_study() -> None:
