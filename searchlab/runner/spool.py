@@ -58,7 +58,7 @@ class Spool:
         told: list[int] = []
         unfinished = {r.trial.number for r in study.records() if r.state not in ENDED}
         for result, curve in self.entries() if unfinished else ():
-            if result.trial in unfinished:
+            if result.trial in unfinished and study.record(result.trial).state not in ENDED:
                 study.judge([(result.trial, epoch, value) for epoch, value in curve])
                 if study.tell(result):
                     told.append(result.trial)
