@@ -21,7 +21,7 @@ class Scripted:
         self.script = list(script)
         self.taken = []
 
-    def write(self, steps):
+    def write(self, steps, done=None):
         answer = self.script.pop(0) if self.script else "take"
         if isinstance(answer, Exception):
             raise answer
@@ -105,7 +105,7 @@ def test_a_store_that_never_answers_does_not_delay_the_end(tmp_path):
     release = threading.Event()
 
     class Frozen:
-        def write(self, steps):
+        def write(self, steps, done=None):
             release.wait(60)
             return []
 
@@ -122,9 +122,9 @@ def test_metrics_of_running_trials_go_together(tmp_path):
     calls = []
 
     class Counting(Scripted):
-        def write(self, steps):
+        def write(self, steps, done=None):
             calls.append(sum(step.kind == "metrics" for step in steps))
-            return super().write(steps)
+            return super().write(steps, done)
 
     store = Counting([])
     line = a_writer(tmp_path, store)

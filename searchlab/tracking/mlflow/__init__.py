@@ -27,7 +27,8 @@ class _Mlflow:
     def check(self, uri: str | None, *, home: Path) -> str | None:
         place = places.resolve(uri, home)
         silence = places.knock(place)
-        if silence is not None or not places.is_server(place):
+        is_new = place.startswith("sqlite:///") and not places.file_of(place).exists()
+        if silence is not None or is_new:
             return silence
         try:
             Store.ask(place)

@@ -79,7 +79,8 @@ def compare(start: StudyStart, records: Iterable[TrialRecord], runs: Sequence[St
         if step is not None:
             held.hear(step)
     for uid, told in held.runs.items():
-        faults.setdefault(uid, []).extend(_missing(told, by_uid.get(uid, []), held.names.get(uid, "the study")))
+        if not faults.get(uid) or uid in by_uid:
+            faults.setdefault(uid, []).extend(_missing(told, by_uid.get(uid, []), held.names.get(uid, "the study")))
     audit = Audit(
         trials=len(ended),
         runs=sum(run.tags.get("searchlab.kind") == "trial" for run in runs),

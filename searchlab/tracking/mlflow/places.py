@@ -25,6 +25,17 @@ ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
+ADVICE = {
+    "Invalid Host header": "the server does not know the name it is called by: start it with --allowed-hosts HOST:PORT",
+    "error code 401": "the server wants a user: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    "error code 403": "the server does not let this user do that: ask for the permission EDIT on the experiment",
+    "error code 404": "there is no MLflow at this address: is a path missing (the server's --static-prefix)?",
+    "valid JSON format": "there is no MLflow at this address: is a path missing (the server's --static-prefix)?",
+    "error code 413": "something before the server refuses files of this size: raise its limit of a request's size",
+    "out-of-date database schema": "back up the tracking store's database, then: mlflow db upgrade URI",
+}
+"""What to do, by what an error says."""
+
 
 def resolve(uri: str | None, home: Path) -> str:
     """The URI to give MLflow; None is the embedded store in `home`.
@@ -58,8 +69,10 @@ def redacted(uri: str) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """`error` in one line that may be shown: no password, nothing unprintable, not too long."""
-    return printable(redacted(" ".join(str(error).split()) or type(error).__name__))[:300]
+    """`error` in one line that may be shown: what can be done about it, no password, nothing unprintable, not long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    advice = next((words for told, words in ADVICE.items() if told in text), "")
+    return printable(redacted(f"{advice} ({text}" if advice else text))[:300] + (")" if advice else "")
 
 
 def artifact_folder(uri: str, home: Path) -> str | None:

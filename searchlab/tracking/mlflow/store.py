@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from searchlab import atomic
 from searchlab.failpoints import failpoint
@@ -50,10 +50,15 @@ HOPELESS = frozenset(
     }
 )
 """Error codes that no later attempt will mend."""
+TOO_LARGE = 413
 
 
 AWAITED = 60.0
 """Seconds after which one who does not lead a study makes its run, where the leader has not."""
+
+
+Done: TypeAlias = dict[int, str | None]
+"""What was done of some steps, by their `id`; the reason of those that were refused."""
 
 
 class Refused(Exception):
@@ -62,6 +67,17 @@ class Refused(Exception):
 
 class NotYet(Exception):
     """A step that another process has to do something for first."""
+
+
+def _is_hopeless(error: Exception) -> bool:
+    """Whether no later attempt will mend it: MLflow itself said so, or what stands before it, of the size."""
+    if isinstance(error, Refused):
+        return True
+    answer = getattr(error, "response", None)  # of an upload
+    if getattr(answer, "status_code", None) == TOO_LARGE or f"error code {TOO_LARGE}" in str(error):
+        return True
+    is_plain = "Response body" in str(error)  # no answer of MLflow, but of what stands before it
+    return isinstance(error, mlflow.exceptions.MlflowException) and error.error_code in HOPELESS and not is_plain
 
 
 class Store:
@@ -89,27 +105,32 @@ class Store:
         places.make_polite()
         mlflow.MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
 
-    def write(self, steps: Sequence[Step]) -> list[tuple[Step, str]]:
+    def write(self, steps: Sequence[Step], done: Done | None = None) -> list[tuple[Step, str]]:
         """Do all `steps`, those of one run together; returns those that were refused for good, and why.
 
+        What is in `done` is left out, and what was done is added: a store that fails now and then is got the better of.
+
         Raises:
-            Exception: Whatever says that the store is out of reach; then all `steps` may be tried again.
+            Exception: Whatever says that the store is out of reach; then the same `steps` may be tried again.
         """
         failpoint("mlflow.sending")
-        refused: list[tuple[Step, str]] = []
+        done = {} if done is None else done
         by_run: dict[str, list[Step]] = {}
         for step in steps:
-            by_run.setdefault(step.run, []).append(step)
+            if id(step) not in done:
+                by_run.setdefault(step.run, []).append(step)
         wholes = {run: trial for run, mine in by_run.items() if (trial := self._whole(mine)) is not None}
         for run, mine in by_run.items():
             if run not in wholes:
-                refused += self._write_run(mine)
+                self._write_run(mine, done)
         written = self._write_whole(list(wholes.values())) if wholes else {}
         for run in wholes:
-            if run not in written:
-                refused += self._write_run(by_run[run])
+            if run in written:
+                done.update(dict.fromkeys(map(id, by_run[run])))
+            else:
+                self._write_run(by_run[run], done)
         failpoint("mlflow.sent")
-        return refused
+        return [(step, reason) for step in steps if (reason := done[id(step)]) is not None]
 
     def _whole(self, steps: Sequence[Step]) -> tables.Whole | None:
         return tables.whole(steps) if self._knows_tables and steps[0].run not in self._ids else None
@@ -126,12 +147,12 @@ class Store:
         self._ids.update(written)
         return written
 
-    def _write_run(self, steps: Sequence[Step]) -> list[tuple[Step, str]]:
-        refused: list[tuple[Step, str]] = []
+    def _write_run(self, steps: Sequence[Step], done: Done) -> None:
         for is_row, some in groupby(steps, lambda step: step.kind in ("metrics", "params", "tags")):
             chunk = list(some)
-            refused += self._try(chunk) if is_row else [lost for step in chunk for lost in self._try([step])]
-        return refused
+            for piece in [chunk] if is_row else [[step] for step in chunk]:
+                refused = {id(step): reason for step, reason in self._try(piece)}
+                done.update({id(step): refused.get(id(step)) for step in piece})
 
     def run_id(self, uid: str) -> str | None:
         """MLflow's id of the run `uid`; None when there is none."""
@@ -170,8 +191,8 @@ class Store:
                 self._write_rows(steps)
             else:
                 getattr(self, f"_do_{steps[0].kind}")(steps[0])
-        except (Refused, mlflow.exceptions.MlflowException) as error:
-            if not isinstance(error, Refused) and error.error_code not in HOPELESS:
+        except Exception as error:
+            if not _is_hopeless(error):
                 raise
             if len(steps) > 1:
                 return [lost for step in steps for lost in self._try([step])]

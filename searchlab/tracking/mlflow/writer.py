@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from searchlab.tracking import Delivery
-from searchlab.tracking.mlflow.journal import Journal
+from searchlab.tracking.mlflow.journal import Batch, Journal
 from searchlab.tracking.mlflow.places import reason_of
 from searchlab.tracking.mlflow.steps import Step
-from searchlab.tracking.mlflow.store import NotYet, Store
+from searchlab.tracking.mlflow.store import Done, NotYet, Store
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +127,8 @@ class Writer:
         return sum(journal.waiting for journal in self._journals)
 
     def _run(self) -> None:
+        batch: Batch | None = None
+        done: Done = {}
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._is_closing)
@@ -141,24 +143,27 @@ class Writer:
                     if self._is_closing:
                         return
                     continue
-                batch = journal.batch()
+                if batch is None:  # else the last one failed, and parts of it are done
+                    batch, done = journal.batch(), {}
                 self._is_urgent = self._waiting > batch.count
             journal.sync()
+            before = len(done)
             try:
                 if self.store is None:
                     self.store = self._connect()
-                refused = self.store.write(batch.steps)
+                refused = self.store.write(batch.steps, done)
             except Exception as error:  # whatever MLflow, requests or SQLAlchemy raise: training must go on
-                if self._wait_after(error):
+                if self._wait_after(error, comes_on=len(done) > before):
                     return
                 continue
             with self._changed:
                 journal.sent(batch, [step for step, _ in refused])
-                lost = len(refused) + len(batch.spoiled)
+                finished, batch = batch, None
+                lost = len(refused) + len(finished.spoiled)
                 self._attempts += 1
                 self._failures = 0
                 self._asked_at = None
-                self._delivered += sum(step.kind != "session" for step in batch.steps) - len(refused)
+                self._delivered += sum(step.kind != "session" for step in finished.steps) - len(refused)
                 self._refused += lost
                 self._is_urgent = self._is_urgent and self._waiting > 0
                 if lost:
@@ -167,12 +172,12 @@ class Writer:
             if lost:
                 self._warn(f"MLflow refused {lost} records: {self._reason}")
 
-    def _wait_after(self, error: Exception) -> bool:
-        """Count a failure and pause; whether to give up (the session is closing)."""
+    def _wait_after(self, error: Exception, *, comes_on: bool) -> bool:
+        """Count a failure and pause, shortly where something was done; whether to give up (the session is closing)."""
         reason = reason_of(error)
         with self._changed:
             self._attempts += 1
-            self._failures += 1
+            self._failures = 1 if comes_on else self._failures + 1
             self._reason = reason
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures - 1, 10))
             self._changed.notify_all()
