@@ -20,7 +20,7 @@ from typing import Any
 
 from searchlab import atomic
 from searchlab.errors import StudyConflict
-from searchlab.records import Trial, TrialResult
+from searchlab.records import ENDED, Trial, TrialResult
 from searchlab.search import encoding
 from searchlab.search.study import Study
 
@@ -161,6 +161,8 @@ class Spool:
                 f"told what {self._path} keeps:  searchlab restore {study.name}"
             )
         for number, entry in news.items():
+            if study.record(number).state in ENDED:  # elsewhere, meanwhile
+                continue
             study.judge([(number, epoch, value) for epoch, value in entry.curve])
             if study.tell(entry.result):
                 told.append(number)

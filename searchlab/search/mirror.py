@@ -237,7 +237,9 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         self._unfinished: set[int] = set()
         self._waiting: set[int] = set()
         self._mine: set[int] = set()
-        """The trials that this process made or claimed: nobody else writes to them while they are unfinished."""
+        """The trials that this process runs: nobody else writes to them while they are unfinished."""
+        self._drawn: set[int] = set()
+        """The trials that it made for whoever claims them first."""
         self._newest = -1
         self._distributions: dict[str, optuna.distributions.BaseDistribution] = {}
         self._depth = 0
@@ -305,6 +307,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             self._fetch(sqlalchemy.true())
 
     def _read(self, trial_ids: set[int]) -> None:
+        self._drawn -= trial_ids
         if trial_ids:
             self._fetch(TRIALS.c.trial_id.in_(trial_ids))
 
@@ -421,7 +424,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         for number, (trial_id, template) in enumerate(zip(trial_ids, templates, strict=True), start=following):
             trial = copy.copy(template)
             trial.number, trial._trial_id = number, trial_id
-            self._mine.add(trial_id)
+            (self._mine if trial.state is TrialState.RUNNING else self._drawn).add(trial_id)
             self._put(trial)
         return trial_ids
 
@@ -443,14 +446,22 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
                 ).rowcount
             )
             self._take(connection, claimed)
+            begun = self._begun_by_others(connection, claimed)
         self._mine -= set(wanted) - set(claimed)
-        self._read((set(wanted) - set(claimed)) | (set(claimed) - self._mine))
+        self._read(set(wanted) - (set(claimed) & (self._mine | self._drawn) - begun))
+        self._drawn -= set(wanted)
         for trial_id in claimed:
             trial = self._changed(trial_id)
             trial.state, trial.datetime_start = TrialState.RUNNING, now
             self._mine.add(trial_id)
             self._put(trial)
         return claimed
+
+    def _begun_by_others(self, connection: sqlalchemy.Connection, claimed: Iterable[int]) -> set[int]:
+        """The trials that this process drew ahead, and that others have begun and lost before it claims them."""
+        made = self._drawn & set(claimed)
+        counted = sqlalchemy.and_(USER_ATTRS.c.trial_id.in_(made), USER_ATTRS.c.key == "attempt")
+        return set(connection.scalars(sqlalchemy.select(USER_ATTRS.c.trial_id).where(counted))) if made else set()
 
     def lease(self, owner: str, seconds: float) -> None:
         """Lease to `owner` what is claimed from now on.
@@ -500,6 +511,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             self._look_back(connection)
             calm = time.monotonic() - self._failed > (self._lease[1] if self._lease else leases.SECONDS)
             lost = leases.lost(connection, self._study_id, by_time=calm) - (self._mine if self._lease else set())
+            lost = self._still_running(connection, lost)
             counts = {i: self._counted(connection, i) for i in lost}
             spent = {i for i in lost if counts[i]["losses"] >= attempts}
             rows = [
@@ -520,6 +532,14 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         self._read(lost)
         waiting, over = (tuple(sorted(self._numbers[i] for i in some)) for some in (lost - spent, spent))
         return waiting, over
+
+    @staticmethod
+    def _still_running(connection: sqlalchemy.Connection, trial_ids: Collection[int]) -> set[int]:
+        """Those of the trials that nobody has ended since they were looked for, nor can until the transaction ends."""
+        running = sqlalchemy.select(TRIALS.c.trial_id).where(
+            TRIALS.c.trial_id.in_(trial_ids), TRIALS.c.state == TrialState.RUNNING
+        )
+        return set(connection.scalars(running.order_by(TRIALS.c.trial_id).with_for_update())) if trial_ids else set()
 
     def _counted(self, connection: sqlalchemy.Connection, trial_id: int) -> Row:
         """The attributes of a trial that was lost, with this loss."""
@@ -677,6 +697,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             return
         with self._begun() as connection:
             known = sqlalchemy.select(TRIALS.c.trial_id, TRIALS.c.state).where(TRIALS.c.trial_id.in_(touched))
+            # Locked, or a reaper could take them before they are written.
             found = connection.execute(known.order_by(TRIALS.c.trial_id).with_for_update()).all()
             if len(found) < len(touched):
                 self._lock(connection)

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from optuna.exceptions import StorageInternalError
 
 from searchlab.errors import ServiceError, StudyConflict
-from searchlab.records import TrialResult
+from searchlab.records import Cohort, TrialResult
 from searchlab.search import leases, mirror
 from searchlab.search.leases import Owner
 from searchlab.search.study import MAX_ATTEMPTS, Study
@@ -195,6 +196,69 @@ def test_what_was_taken_from_a_silent_supervisor_is_not_its_own_to_give_back(url
     again = other.ask()
     silent.give_back([lost.number])
     assert other.record(again.number).state == "running" and again.attempt == 2
+
+
+def after(moment: str, deed: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> threading.Thread:
+    """Begin `deed` in a thread once the leases were looked at for a `moment`; it may have to wait for who looked."""
+    thread = threading.Thread(target=deed)
+    look = getattr(leases, moment)
+
+    def looking(*arguments: Any, **named: Any) -> Any:
+        found = look(*arguments, **named)
+        if not thread.ident and threading.current_thread() is threading.main_thread():
+            thread.start()
+            thread.join(0.5)
+        return found
+
+    monkeypatch.setattr(leases, moment, looking)
+    return thread
+
+
+def test_a_reaper_overwrites_no_ending_that_comes_while_it_reaps(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chaos, seed 1: a frozen database let both go on at once, and a trial that was complete waited again."""
+    slow, other = supervisor(url, seconds=0.0), supervisor(url, "other/2@2.0")
+    trial = slow.ask()
+    time.sleep(0.01)
+    stored: list[bool] = []
+    result = TrialResult(trial.number, "complete", 0.1)
+    thread = after("lost", lambda: stored.append(slow.tell(result)), monkeypatch)
+    other.reap()
+    thread.join()
+    assert stored == [True]
+    assert other.record(trial.number).value == 0.1 and other.remaining(1) == 0 and other.running() == 0
+
+
+def test_an_ending_overwrites_no_attempt_that_begins_while_it_is_written(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, other = supervisor(url, seconds=0.0), supervisor(url, "other/2@2.0")
+    trial = slow.ask()
+    time.sleep(0.01)
+    taken: list[int] = []
+
+    def take() -> None:
+        taken.extend(other.reap())
+        taken.extend(trial.number for trial in other.ask_next(1).trials)
+
+    thread = after("held", take, monkeypatch)
+    assert slow.tell(TrialResult(trial.number, "complete", 0.1))
+    thread.join()
+    assert taken == [] and other.record(trial.number).value == 0.1
+
+
+def test_a_trial_drawn_ahead_that_others_have_lost_has_its_second_attempt_here(url: str) -> None:
+    """Chaos, seed 0: whoever drew it took it for new, and MLflow had two first attempts."""
+    drawer, other = supervisor(url), supervisor(url, "other/2@2.0", seconds=0.0)
+
+    def cohort(study: Study) -> Cohort:
+        return study.ask_cohort(1, left=4, is_value=lambda name: True, budget=4)
+
+    drawn = cohort(drawer)
+    theirs = cohort(other)
+    time.sleep(0.01)
+    assert drawer.reap() == (theirs.trials[0].number,)
+    again = cohort(drawer)
+    assert drawn.trials[0].number == 0 and (again.trials[0].number, again.trials[0].attempt) == (1, 2)
 
 
 def test_a_child_that_dies_over_what_was_taken_away_fails_no_trial(url: str) -> None:
