@@ -109,11 +109,12 @@ def test_A19_a_worker_whose_clock_is_wrong_takes_nobody_for_dead_and_is_not_take
     Supervisors told each other apart by the wall clock at their start: after the machine's clock was set, each took the
     others for dead.
     """
-    shared.script(seconds=0.3)
+    shared.script(seconds=1.5)
     leader = shared.lead("search.trials=8")
     shared.until(lambda: running(shared) == 1)
     worker = shared.help(**shared.with_clock(hours * 3600))
     shared.until(lambda: running(shared) == 2)
+    shared.script(seconds=0.3)
     third = shared.help()
     assert leader.wait() == 0 and worker.wait() == 0 and third.wait() == 0
     assert "was lost" not in leader.errors + worker.errors + third.errors

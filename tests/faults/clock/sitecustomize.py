@@ -9,18 +9,9 @@ import time
 SHIFT = float(os.environ.get("FAULT_CLOCK_SHIFT") or 0.0)
 
 if SHIFT:
-    import datetime
-
     import psutil
 
-    _time, _time_ns, _boot, _datetime = time.time, time.time_ns, psutil._pslinux.boot_time, datetime.datetime
-
-    class _Shifted(_datetime):
-        @classmethod
-        def now(cls, tz=None):
-            return _datetime.now(tz) + datetime.timedelta(seconds=SHIFT)
-
+    _time, _time_ns, _boot = time.time, time.time_ns, psutil._pslinux.boot_time
     time.time = lambda: _time() + SHIFT
     time.time_ns = lambda: _time_ns() + int(SHIFT * 1e9)
     psutil._pslinux.boot_time = lambda: _boot() + SHIFT
-    datetime.datetime = _Shifted
