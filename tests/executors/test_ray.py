@@ -21,6 +21,11 @@ from ray_cluster import RayCluster, free_port, needs_ray
 from searchlab.errors import MissingExtra, ServiceError
 from searchlab.executors import EXECUTORS, Death, Message, Pool, Slot, ray
 
+pytestmark = pytest.mark.skipif(
+    os.environ.get("SEARCHLAB_RAY") != "all",
+    reason="takes minutes; make ray runs it, make test runs the conformance suite",
+)
+
 Open = Callable[..., Pool]
 
 
