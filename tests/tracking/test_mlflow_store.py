@@ -238,3 +238,12 @@ def test_two_processes_may_make_the_schema_at_once(study, tmp_path):
     for child in children:
         _, errors = child.communicate(timeout=120)
         assert child.returncode == 0, errors.decode()
+
+
+def test_d8_a_home_may_have_any_name(study, tmp_path):
+    home = tmp_path / "50% o?ff #1 späß"
+    session = MLFLOW.open(None, experiment="small", home=home)
+    study.tell(session)
+    assert session.close(120).is_complete
+    assert len(MLFLOW.runs(None, experiment="small", home=home, study_uid=study.start.uid)) == 5
+    assert (home / "mlflow.db").stat().st_size > 0

@@ -7,7 +7,7 @@ import os
 import re
 import socket
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from searchlab.errors import SpecError
 from searchlab.tracking.mlflow.words import printable
@@ -44,7 +44,7 @@ def resolve(uri: str | None, home: Path) -> str:
         SpecError: No store can be there.
     """
     if uri is None:
-        return f"sqlite:///{home.absolute() / 'mlflow.db'}"
+        return f"sqlite:///{_in_url(str(home.absolute() / 'mlflow.db'))}"
     scheme = uri.partition("://")[0].partition("+")[0].lower()
     if "://" not in uri or scheme not in SCHEMES:
         allowed = "null for the embedded store, http://HOST:PORT, sqlite:///FILE or postgresql+psycopg://…"
@@ -60,7 +60,12 @@ def is_server(uri: str) -> bool:
 
 def file_of(uri: str) -> Path:
     """The file of an SQLite store."""
-    return Path(uri.removeprefix("sqlite:///"))
+    return Path(unquote(uri.removeprefix("sqlite:///").partition("?")[0]))
+
+
+def _in_url(path: str) -> str:
+    """`path` with those characters escaped that mean something in a database's URL."""
+    return path.replace("%", "%25").replace("?", "%3F")
 
 
 def redacted(uri: str) -> str:
