@@ -26,7 +26,11 @@ RIVALS = {
     "optuna_tpe_median": "Optuna TPE + median pruner",
     "ray_tune": "Ray Tune + Keras",
 }
-NEEDS = {"keras_tuner_random": "keras_tuner", "keras_tuner_hyperband": "keras_tuner", "ray_tune": "ray"}
+NEEDS = {
+    "keras_tuner_random": ("keras_tuner",),
+    "keras_tuner_hyperband": ("keras_tuner",),
+    "ray_tune": ("ray", "fsspec"),  # the second comes with ray[tune], not with our extra
+}
 """The library, where it is none of searchlab's own."""
 
 RANDOM = ("searchlab", "keras_tuner_random", "keras_tuner_hyperband", "optuna_loop", "optuna_mlflow", "ray_tune")
@@ -78,8 +82,7 @@ def with_workers(names: Iterable[str], workers: Iterable[int]) -> list[str]:
 
 def missing(name: str) -> str | None:
     """The library that `name` needs and that is not installed."""
-    library = NEEDS.get(name)
-    return library if library and importlib.util.find_spec(library) is None else None
+    return next((library for library in NEEDS.get(name, ()) if importlib.util.find_spec(library) is None), None)
 
 
 def command(name: str, order: Order, folder: Path) -> list[str]:

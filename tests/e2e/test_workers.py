@@ -23,12 +23,15 @@ task: tabular_classification
 space:
   model: {mlp: {depth: 1, width: 16}}
   optimizer: {adam: {learning_rate: {low: 1e-4, high: 1e-1, log: true}}}
-search: {sampler: random, pruner: none, trials: 10}
+search: {sampler: random, pruner: none, trials: 7}
 training: {epochs: 60, engine: fit}
 execution: {workers: 1}
 seed: 5
 """
-BUDGET = 10
+BUDGET = 7
+
+SETTINGS = {"SEARCHLAB_LEASE_SECONDS": "12", "TF_CPP_MIN_LOG_LEVEL": "3"}
+"""Short leases: who is gone is noticed after a third of one."""
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -42,7 +45,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process = subprocess.Popen(
             [sys.executable, "-m", "searchlab", *arguments],
             cwd=tmp_path,
-            env={**os.environ, "SEARCHLAB_HOME": str(tmp_path / "home"), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            env={**os.environ, **SETTINGS, "SEARCHLAB_HOME": str(tmp_path / "home")},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
