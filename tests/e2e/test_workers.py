@@ -24,7 +24,7 @@ space:
   model: {mlp: {depth: 1, width: 16}}
   optimizer: {adam: {learning_rate: {low: 1e-4, high: 1e-1, log: true}}}
 search: {sampler: random, pruner: none, trials: 7}
-training: {epochs: 60, engine: fit}
+training: {epochs: 36, engine: fit}
 execution: {workers: 1}
 seed: 5
 """
