@@ -85,6 +85,10 @@ HARM = {
         "trial 3: loss has points twice",
     ),
     "a run that goes on": (lambda s, h: client(h).update_run(run_of(s, h, 2), "RUNNING"), "trial 2 is FAILED in the"),
+    "another end of its own run": (
+        lambda s, h: harm(h, "UPDATE runs SET status = 'KILLED' WHERE name = 'small'"),
+        "the study's own run is KILLED, and was ended as FINISHED",
+    ),
     "no run of its own": (
         lambda s, h: harm(h, "UPDATE runs SET lifecycle_stage = 'deleted' WHERE name = 'small'"),
         "the study has no run",

@@ -295,6 +295,8 @@ def test_a_story_knows_what_was_left_open():
     story.hear([header("d"), own, over, Step("resume", "study", 0.0)])
     assert story.left() == ((2, 1),)
     assert story.led == {"a", "d"}
+    story.hear([header("e"), Step("end", "2/1", 0.0, {"only_running": True})])  # may have found no run to end
+    assert story.left() == ((2, 1),)
 
 
 def test_an_outbox_reads_packed_and_open_journals_in_order(tmp_path: Path):
@@ -307,3 +309,21 @@ def test_an_outbox_reads_packed_and_open_journals_in_order(tmp_path: Path):
         journal.close()
     assert [one and one.at for one in outbox.steps()] == [0, 0, 0, 1, 0, 2]
     assert len(outbox.left()) == 1
+
+
+def test_what_a_killed_leader_left_does_not_bring_back_a_study_that_the_next_one_has_ended(study, home):
+    """Chaos, seed 7: a worker held the journal of the first leader until the second had finished."""
+    first = MLFLOW.open(NOBODY, experiment="small", home=home)
+    study.tell(first, until=2)
+    killed(first)
+    held = Outbox(home, study.start.uid).left()
+    second = MLFLOW.open(None, experiment="small", home=home)
+    study.tell(second)
+    second.study_finished(study.result)
+    assert second.close(60).is_complete
+    for journal in held:
+        journal.close()
+    assert sync(study, home).is_complete
+    parent, *trials = runs(study, home)
+    assert parent.status == "FINISHED"
+    assert [run.status for run in trials] == ["FINISHED", "KILLED", "FAILED", "FINISHED"]

@@ -72,7 +72,7 @@ def compare(start: StudyStart, records: Iterable[TrialRecord], runs: Sequence[St
     for uid, found in by_uid.items():
         faults.setdefault(uid, []).extend(_strange(uid, found, start, records))
     delivered, spoiled = 0, 0
-    held = _Journals()
+    held = _Journals(run_uid(start.uid))
     for step in outbox.steps(delivered=True):
         delivered += step is not None and step.kind != "session"
         spoiled += step is None
@@ -81,6 +81,7 @@ def compare(start: StudyStart, records: Iterable[TrialRecord], runs: Sequence[St
     for uid, told in held.runs.items():
         if not faults.get(uid) or uid in by_uid:
             faults.setdefault(uid, []).extend(_missing(told, by_uid.get(uid, []), held.names.get(uid, "the study")))
+    faults.setdefault(held.study, []).extend(held.own_faults(by_uid.get(held.study, [])))
     audit = Audit(
         trials=len(ended),
         runs=sum(run.tags.get("searchlab.kind") == "trial" for run in runs),
@@ -120,11 +121,22 @@ def rebuild(connect: Callable[[], Store], start: StudyStart, result: StudyResult
 class _Journals:
     """What the journals say of each run."""
 
-    def __init__(self) -> None:
+    def __init__(self, study: str) -> None:
+        self.study = study
         self.runs: dict[str, _Told] = {}
         self.names: dict[str, str] = {}
+        self._last: Step | None = None
+        """How the study's own run was begun again or ended last."""
+
+    def own_faults(self, found: Sequence[StoredRun]) -> Iterator[str]:
+        """What is wrong with the end of the study's own run."""
+        last = self._last
+        if last is not None and last.kind == "end" and found and found[0].status != last.body["status"]:
+            yield f"the study's own run is {found[0].status}, and was ended as {last.body['status']}"
 
     def hear(self, step: Step) -> None:
+        if step.run == self.study and step.kind in ("resume", "end") and not step.body.get("only_running"):
+            self._last = step if self._last is None or step.at >= self._last.at else self._last
         if step.kind == "begin" and step.body["parent"] is not None:
             tags = step.body["tags"]
             self.names[step.run] = _name(tags["searchlab.trial"], tags["searchlab.attempt"])

@@ -63,6 +63,7 @@ class Story:
     def hear(self, steps: Iterable[Step]) -> None:
         """Take in the steps of one session."""
         session, leads, study = "", False, ""
+        begun = set[str]()
         for step in steps:
             if step.kind == "session":
                 session, leads, study = step.body["id"], step.body["leads"], step.run
@@ -72,10 +73,11 @@ class Story:
                 elif leads and step.kind in ("begin", "resume"):
                     self.led.add(session)
             elif step.kind == "begin":
+                begun.add(step.run)
                 tags = step.body["tags"]
                 self.open[step.run] = int(tags["searchlab.trial"]), int(tags["searchlab.attempt"])
-            elif step.kind == "end":
-                self.ended.add(step.run)
+            elif step.kind == "end" and (step.run in begun or not step.body.get("only_running")):
+                self.ended.add(step.run)  # another session's "if it still runs" may have come before it began
 
     def left(self) -> tuple[tuple[int, int], ...]:
         """The (trial, attempt) that were begun and whose end nobody wrote down."""

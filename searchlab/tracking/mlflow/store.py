@@ -270,6 +270,9 @@ class Store:
     def _do_resume(self, step: Step) -> None:
         run = self._known(step.run)
         if step.run in self._found:
+            ended = self.client.get_run(run).info.end_time
+            if ended is not None and ended > step.at * 1000:  # by a later leader: this comes from one that was killed
+                return
             self.client.update_run(run, "RUNNING")
             tags = {"searchlab.state": "running", "searchlab.led_by": step.body.get("session", "")}
             self.client.log_batch(run, tags=[entities.RunTag(key, value) for key, value in tags.items()])
