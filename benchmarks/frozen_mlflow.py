@@ -10,19 +10,14 @@ Within a pair both studies have the same seed, and which one comes first alterna
 from __future__ import annotations
 
 import argparse
-import os
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.mlflow_server import Server
 from benchmarks.process import watch
 
 STUDY = """
@@ -84,11 +79,11 @@ def _study(
     )
     searchlab = [sys.executable, "-m", "searchlab", "--home", str(folder / "home")]
     if is_frozen:
-        server.signal(signal.SIGSTOP)
+        server.freeze()
     try:
         done = watch([*searchlab, "run", str(folder / "study.yaml"), "--plain"], folder)
     finally:
-        server.signal(signal.SIGCONT)
+        server.thaw()
     if done.returncode:
         sys.exit(done.tail)
     for command in ("sync", "audit"):
@@ -100,48 +95,15 @@ def _study(
     return done.seconds
 
 
-class Server:
-    """An `mlflow server` on a loopback port, and all of its processes."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-        command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1"]
-        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        with (folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "--port", str(port), "--workers", "1"],
-                env={**os.environ, **quiet},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
-                return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    sys.exit((folder / "server.log").read_text())
-                time.sleep(0.2)
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it to every process of the server."""
-        os.killpg(self.process.pid, number)
-
-
 @contextmanager
 def _server(folder: Path) -> Iterator[Server]:
     server = Server(folder)
+    server.start()
     try:
+        server.wait()
         yield server
     finally:
-        server.signal(signal.SIGKILL)
-        server.process.wait(30)
+        server.kill()
 
 
 if __name__ == "__main__":

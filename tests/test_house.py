@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent / "searchlab"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "seeds", "atomic", "lazy", "devices"),
+    ("errors", "seeds", "atomic", "lazy", "devices", "urls"),
     ("config", "catalog", "options", "shipped", "failpoints"),
     ("space", "data", "executors"),
     ("records",),

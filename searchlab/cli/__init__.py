@@ -135,10 +135,8 @@ def _status() -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        advice = DISK.get(error.errno or 0) if isinstance(error, OSError) else None
-        if advice is not None and not os.environ.get("SEARCHLAB_TRACEBACK"):
-            place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-            typer.echo(f"{place}{error.strerror}. {advice}; the same command then goes on", err=True)  # type: ignore[attr-defined]
+        if (words := _of_disk(error)) and not os.environ.get("SEARCHLAB_TRACEBACK"):
+            typer.echo(words, err=True)
             return DISK_FAILS
         traceback.print_exc()
         typer.echo("this is a fault of searchlab, not of yours; what was finished is kept", err=True)
@@ -147,6 +145,14 @@ def _status() -> int:
         typer.echo("stopped", err=True)
         return 130
     return 0
+
+
+def _of_disk(error: Exception) -> str | None:
+    """What people can do about an error of the system; None for a fault of ours."""
+    if not isinstance(error, OSError) or error.errno not in DISK:
+        return None
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror}. {DISK[error.errno]}; the same command then goes on"
 
 
 def _close_databases() -> None:

@@ -6,12 +6,11 @@ from contextlib import closing
 
 from searchlab.records import StudyResult
 from searchlab.runner.home import Home
-from searchlab.runner.listeners import tell_legacy, tell_lost_before
-from searchlab.runner.session import work
+from searchlab.runner.legacy import take_up, tell_legacy, tell_lost_before
 from searchlab.runner.stored import open_study, read_study, stored_spec
-from searchlab.runner.tracked import PATIENCE, experiment_of, open_session, start_of
+from searchlab.runner.tracked import PATIENCE, experiment_of, open_session, start_of, tracker_of
 from searchlab.spec import StudySpec
-from searchlab.tracking import TRACKERS, Audit, Delivery, StudyStart, Tracker
+from searchlab.tracking import Audit, Delivery, StudyStart
 
 BACKLOG = 3600.0
 """Seconds that a store which answers may take."""
@@ -26,7 +25,7 @@ def deliver(name: str, home: Home, storage: str | None) -> Delivery:
     """
     spec = stored_spec(name, home, storage)
     with closing(open_study(name, home, storage)) as study:
-        legacy = work(study, home.study(name))
+        legacy = take_up(study, home.study(name))
         session = open_session(spec, home, study.objective, study.facts, study.records, is_led_elsewhere=True)
         tell_legacy(study, legacy, session)
         tell_lost_before(study.records(), session)
@@ -42,7 +41,7 @@ def audit(name: str, home: Home, storage: str | None) -> Audit:
         ServiceError: The storage or the tracking store cannot be reached.
     """
     spec, result, start = _stored(name, home, storage)
-    return _tracker(spec).audit(
+    return tracker_of(spec).audit(
         spec.tracking.uri, experiment=experiment_of(spec), home=home.folder, start=start, records=result.trials
     )
 
@@ -56,7 +55,7 @@ def rebuild(name: str, home: Home, storage: str | None) -> Delivery:
         StudyConflict: Somebody works on the study here.
     """
     spec, result, start = _stored(name, home, storage)
-    return _tracker(spec).rebuild(
+    return tracker_of(spec).rebuild(
         spec.tracking.uri, experiment=experiment_of(spec), home=home.folder, start=start, result=result
     )
 
@@ -64,7 +63,3 @@ def rebuild(name: str, home: Home, storage: str | None) -> Delivery:
 def _stored(name: str, home: Home, storage: str | None) -> tuple[StudySpec, StudyResult, StudyStart]:
     spec, result = stored_spec(name, home, storage), read_study(name, home, storage)
     return spec, result, start_of(spec, result.objective, result.facts)
-
-
-def _tracker(spec: StudySpec) -> Tracker:
-    return TRACKERS.get("mlflow" if spec.tracking.enabled else "none")

@@ -18,7 +18,7 @@ from searchlab.runner.champion import Candidate, candidate
 from searchlab.runner.home import Home
 from searchlab.runner.outcome import write_report, write_score
 from searchlab.runner.stored import read_study, stored_space, stored_spec
-from searchlab.runner.tracked import session_of
+from searchlab.runner.tracked import closing, open_session
 from searchlab.tasks import TASKS, Task
 from searchlab.training.champion import predict
 
@@ -61,7 +61,7 @@ def final_test(
     result = read_study(name, home, storage)
     write_report(result, stored_space(name, home, storage), home.study(name).report)
     spec = stored_spec(name, home, storage)
-    with session_of(spec, home, result.objective, result.facts, lambda: result.trials) as session:
+    with closing(open_session(spec, home, result.objective, result.facts, lambda: result.trials)) as session:
         session.test_scored(score)
         session.study_finished(result)  # so that the description no longer says "sealed"
     return FinalTest(score, tuple(score_lines(result, sd=result.facts.get("objective_sd"))))

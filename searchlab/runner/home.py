@@ -16,6 +16,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from searchlab import urls
+
 VARIABLE = "SEARCHLAB_HOME"
 
 
@@ -33,13 +35,12 @@ class Home:
     @property
     def storage_url(self) -> str:
         """The Optuna storage of studies that name none."""
-        path = str(self.folder / "optuna.db")
-        return f"sqlite:///{path.replace('%', '%25').replace('?', '%3F')}"  # which mean something in a URL
+        return urls.of_sqlite(self.folder / "optuna.db")
 
     @property
     def tracking_uri(self) -> str:
         """The MLflow store of studies that name none."""
-        return f"sqlite:///{self.folder / 'mlflow.db'}"
+        return urls.of_sqlite(self.folder / "mlflow.db")
 
     def study(self, name: str) -> StudyFolder:
         """The files of the study `name`."""

@@ -18,6 +18,7 @@ from searchlab.errors import StudyConflict
 from searchlab.failpoints import failpoint
 from searchlab.records import ENDED
 from searchlab.runner.home import Home, StudyFolder
+from searchlab.runner.legacy import spool_of
 from searchlab.runner.lock import only_one
 from searchlab.runner.spool import Spool
 from searchlab.search import leases
@@ -75,7 +76,7 @@ def restore(name: str, home: Home, storage: str | None) -> Restored:
         with closing(Study.restore(storage or home.storage_url, name, noted["attributes"])) as study:
             failpoint("restore.made")
             study.work_as(leases.Owner.here().name)
-            spool = Spool(folder.folder, study.facts.get("uid"))
+            spool = spool_of(study, folder)
             study.replant({entry.result.trial: entry.trial for entry in spool.kept() if entry.trial is not None})
             failpoint("restore.planted")
             told = spool.tell(study)

@@ -17,25 +17,26 @@ from searchlab.errors import SearchlabError
 from searchlab.failpoints import failpoint
 from searchlab.records import ENDED, Checkpoints, StudyResult
 from searchlab.reports.words import fork_lines, study_lines
+from searchlab.runner import tracked
 from searchlab.runner.calibration import choice_of
 from searchlab.runner.champion import weights_of
 from searchlab.runner.check import check
 from searchlab.runner.early import Children
 from searchlab.runner.engines import Choice, choose
 from searchlab.runner.finish import finish
-from searchlab.runner.home import Home, StudyFolder
+from searchlab.runner.home import Home
 from searchlab.runner.lab import Lab, assemble, facts_of, families_of, keep
-from searchlab.runner.listeners import Counting, Doubting, Legacy, Tidying, tell_legacy, tell_lost_before
+from searchlab.runner.legacy import Legacy, spool_of, take_up, tell_legacy, tell_lost_before
+from searchlab.runner.listeners import Counting, Doubting, Tidying
 from searchlab.runner.lock import only_one
 from searchlab.runner.messages import Finish, Finished, Setup
 from searchlab.runner.outcome import Drawn, draw, result_of, write_report
 from searchlab.runner.plugins import value_parameters
 from searchlab.runner.restore import note, refuse_anew
 from searchlab.runner.slots import gpu_of, placed
-from searchlab.runner.spool import Spool
 from searchlab.runner.stored import open_study
 from searchlab.runner.supervisor import Ending, Limits, Listener, Supervisor
-from searchlab.runner.tracked import PATIENCE, session_of
+from searchlab.runner.tracked import PATIENCE, open_session
 from searchlab.runner.watch import Opening, Watcher
 from searchlab.search import figures, leases
 from searchlab.search.study import Study
@@ -100,7 +101,8 @@ def run(spec: StudySpec, home: Home, watcher: Watcher, *, fork_of: str | None = 
         study.remember(trained_by=asdict(choice))
         note(study, lab.folder)
         choice.keep(folder)
-        with session_of(spec, home, study.objective, study.facts, study.records) as session:
+        opened = open_session(spec, home, study.objective, study.facts, study.records)
+        with tracked.closing(opened) as session:
             tell_legacy(study, legacy, session)
             ending, reason = _supervise(lab, study, (session,), watcher, children, choice)
             return _conclude(lab, study, ending, reason, session, watcher, children)
@@ -126,8 +128,9 @@ def join(spec: StudySpec, home: Home, watcher: Watcher) -> Joined:
         study = _stored(lab, to_yaml(spec.resolved()), choice)
         keep(lab, to_yaml(spec.resolved()))
         note(study, folder)
-        legacy = work(study, folder)
-        with session_of(spec, home, study.objective, study.facts, study.records, is_led_elsewhere=True) as session:
+        legacy = take_up(study, folder)
+        opened = open_session(spec, home, study.objective, study.facts, study.records, is_led_elsewhere=True)
+        with tracked.closing(opened) as session:
             tell_legacy(study, legacy, session)
             counting = Counting()
             ending, reason = _supervise(lab, study, (session, counting), watcher, children, choice)
@@ -163,23 +166,7 @@ def _create(lab: Lab, choice: Choice, fork_of: str | None) -> tuple[Study, Legac
     failpoint("study.remembered")
     keep(lab, resolved)
     failpoint("study.kept")
-    return study, work(study, lab.folder)
-
-
-def work(study: Study, folder: StudyFolder) -> Legacy:
-    """Be one of the study's supervisors; look after the results and the trials of those that died."""
-    study.work_as(leases.Owner.here().name)
-    spool = _spool(study, folder)
-    told = spool.tell(study)
-    spool.reserve()
-    legacy = Legacy(study.reap(), told)
-    failpoint("study.joined")
-    return legacy
-
-
-def _spool(study: Study, folder: StudyFolder) -> Spool:
-    """Where the results of the study are safe on this machine."""
-    return Spool(folder.folder, study.facts.get("uid"))
+    return study, take_up(study, lab.folder)
 
 
 def _stored(lab: Lab, resolved: str, choice: Choice, fork_of: str | None = None) -> Study:
@@ -248,7 +235,7 @@ def _supervise(
         is_value=None if choice.engine == "fit" else value_parameters(spec.task),
         listeners=(*listeners, Tidying(lab.folder.checkpoints), Doubting(study.objective.metric, records)),
         watcher=watcher,
-        spool=_spool(study, lab.folder),
+        spool=spool_of(study, lab.folder),
         gpus={slot.number: gpu for slot in children.slots if (gpu := gpu_of(slot)) is not None},
         needs_gpus=spec.execution.gpus != "auto",
     )

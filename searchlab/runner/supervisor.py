@@ -21,7 +21,7 @@ from searchlab.failpoints import failpoint
 from searchlab.records import Cause, Cohort, Epoch, Objective, Trial, TrialRecord, TrialResult
 from searchlab.runner.best_weights import BestWeights
 from searchlab.runner.failures import Failures, cause_of
-from searchlab.runner.listeners import tell_lost
+from searchlab.runner.legacy import tell_lost
 from searchlab.runner.messages import Epochs, Idle, Job, Leave, Left, Ready, Verdict
 from searchlab.runner.patience import Patience
 from searchlab.runner.signals import stop_signals

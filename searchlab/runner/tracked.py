@@ -12,7 +12,7 @@ from searchlab.records import ENDED, Objective, TrialRecord
 from searchlab.runner.home import Home
 from searchlab.space import Float, Int, label
 from searchlab.spec import StudySpec
-from searchlab.tracking import TRACKERS, DataFacts, Session, StudyStart
+from searchlab.tracking import TRACKERS, DataFacts, Session, StudyStart, Tracker
 
 log = logging.getLogger(__name__)
 
@@ -21,17 +21,8 @@ PATIENCE = 30.0
 
 
 @contextmanager
-def session_of(
-    spec: StudySpec,
-    home: Home,
-    objective: Objective,
-    facts: Mapping[str, Any],
-    records: Callable[[], Iterable[TrialRecord]],
-    *,
-    is_led_elsewhere: bool = False,
-) -> Iterator[Session]:
-    """A session for the study, told what is known of it; closed at the end, whatever happens."""
-    session = open_session(spec, home, objective, facts, records, is_led_elsewhere=is_led_elsewhere)
+def closing(session: Session) -> Iterator[Session]:
+    """Close `session` at the end, whatever happens, and say what it could not deliver."""
     try:
         yield session
     finally:
@@ -50,9 +41,7 @@ def open_session(
     is_led_elsewhere: bool = False,
 ) -> Session:
     """A session for the study that knows what is known of it; `records` are asked for where one before it died."""
-    session = TRACKERS.get("mlflow" if spec.tracking.enabled else "none").open(
-        spec.tracking.uri, experiment=experiment_of(spec), home=home.folder
-    )
+    session = tracker_of(spec).open(spec.tracking.uri, experiment=experiment_of(spec), home=home.folder)
     start = start_of(spec, objective, facts)
     session.study_started(replace(start, is_led_elsewhere=is_led_elsewhere))
     left = session.left_behind()
@@ -63,6 +52,11 @@ def open_session(
         if record is not None and record.state in ENDED:
             session.trial_finished(record)
     return session
+
+
+def tracker_of(spec: StudySpec) -> Tracker:
+    """What writes the study down."""
+    return TRACKERS.get("mlflow" if spec.tracking.enabled else "none")
 
 
 def experiment_of(spec: StudySpec) -> str:

@@ -83,6 +83,8 @@ class Delivery:
     """The folder that holds the undelivered and the refused ones."""
     reason: str = ""
     """The last error, in one line."""
+    unkept: int = 0
+    """Those of the undelivered that this machine's disk had no room for either."""
 
     @property
     def is_complete(self) -> bool:
@@ -96,6 +98,8 @@ class Delivery:
         place = f"; they are kept in {self.kept_in}" if self.kept_in else ""
         if self.undelivered:
             place += "; searchlab sync delivers them later"
+        if self.unkept:
+            place += f"; the disk did not take {self.unkept}, which searchlab sync --rebuild makes from the storage"
         return f"{lost} records not delivered to the tracking store ({self.reason}){place}"
 
 
@@ -111,8 +115,6 @@ class Audit:
     """Delivered from this machine."""
     waiting: int = 0
     """Still to be delivered."""
-    spoiled: int = 0
-    """Records in the outbox that cannot be read."""
     refused: int = 0
     """Records that the tracker would not take, or that were spoiled."""
     storage_digest: str = ""

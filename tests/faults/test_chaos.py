@@ -10,8 +10,9 @@ import postgres
 import pytest
 from chaos import CARDS, Chaos, Service, schedule
 from fault_lab import Lab
-from mlflow_server import Server
 from study_check import check_study
+
+from benchmarks.mlflow_server import Server
 
 IS_LONG = os.environ.get("SEARCHLAB_CHAOS") == "all"
 SEEDS = range(10 if IS_LONG else 3)

@@ -133,6 +133,21 @@ def test_A8_A9_many_workers_share_the_budget_exactly(lab: Lab) -> None:
     check_study(lab, 12, statuses=(0, 5))
 
 
+def test_A9_eight_supervisors_on_postgresql_share_fifty_trials_exactly(tmp_path: Path) -> None:
+    eight = Lab(tmp_path, storage=url_of("postgresql", tmp_path))
+    eight.script(seconds=0.1)
+    try:
+        leader = eight.lead("search.trials=50")
+        eight.until(lambda: eight.records())
+        helpers = [eight.help() for _ in range(7)]
+        assert leader.wait(120) == 0 and [helper.wait(120) for helper in helpers] == [0] * 7
+        check_study(eight, 50)
+        assert [record.trial.attempt for record in eight.records()] == [1] * 50
+    finally:
+        eight.close()
+        close_connections()
+
+
 def test_A11_the_last_trial_of_a_killed_worker_is_taken_up_by_the_next_command(lab: Lab) -> None:
     lab.script(seconds=0.2)
     leader = lab.lead("search.trials=1")

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from benchmarks.mlflow_server import Server
 from searchlab.records import Epoch, Objective, StudyResult, Trial, TrialRecord, TrialResult
 from searchlab.space import Params
 from searchlab.tracking import DataFacts, StudyStart
@@ -106,10 +108,27 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "mlflow.db"
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Server]:
+    """A real server, one for a whole file."""
+    folder = tmp_path_factory.mktemp("server")
+    copied(empty_store, folder)
+    running = Server(folder)
+    running.start()
+    running.wait()
+    yield running
+    running.kill()
+
+
 @pytest.fixture
 def home(tmp_path: Path, empty_store: Path) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
-    with closing(sqlite3.connect(empty_store)) as made, closing(sqlite3.connect(folder / "mlflow.db")) as copy:
-        made.backup(copy)
+    copied(empty_store, folder)
     return folder
+
+
+def copied(store: Path, folder: Path) -> None:
+    """Put a copy of the database into `folder`, what lies in its write-ahead log too."""
+    with closing(sqlite3.connect(store)) as made, closing(sqlite3.connect(folder / "mlflow.db")) as copy:
+        made.backup(copy)

@@ -113,8 +113,9 @@ def bare(written, tmp_path, empty_store):
     """The same home, whose MLflow was lost."""
     folder = tmp_path / "bare"
     shutil.copytree(written / FOLDER, folder / FOLDER)
-    with closing(sqlite3.connect(empty_store)) as made, closing(sqlite3.connect(folder / "mlflow.db")) as copy:
-        made.backup(copy)  # what lies in its write-ahead log too
+    from conftest import copied
+
+    copied(empty_store, folder)
     return folder
 
 

@@ -21,8 +21,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from mlflow_server import Server
-
+from benchmarks.mlflow_server import Server
 from searchlab.tracking import TRACKERS
 from searchlab.tracking.mlflow import places, writer
 
@@ -84,18 +83,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("server")
-    with closing(sqlite3.connect(empty_store)) as made, closing(sqlite3.connect(folder / "mlflow.db")) as copy:
-        made.backup(copy)
-    running = Server(folder)
-    running.start()
-    running.wait()
-    yield running
-    running.kill()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from searchlab.tracking.mlflow.store import Store
 
 MLFLOW = TRACKERS.get("mlflow")
 NOBODY = "http://127.0.0.1:9"
-HEADER = Step("session", "study", 0.0, {"experiment": "x", "id": "s", "leads": True})
+HEADER = Step("session", "study", 0.0, {"id": "s", "leads": True})
 
 
 def step(number):
@@ -250,6 +250,14 @@ class TestAJournal:
         assert journal.waiting == 0
         journal.close()
 
+    def test_what_only_memory_held_is_said_to_be_lost_with_it(self, study, tmp_path: Path):
+        (tmp_path / FOLDER).write_text("a file where the folder has to be")
+        session = MLFLOW.open(NOBODY, experiment="small", home=tmp_path)
+        study.tell(session)
+        delivery = session.close(5)
+        assert delivery.unkept == delivery.undelivered > 20
+        assert f"the disk did not take {delivery.unkept}" in str(delivery)
+
     def test_a_kill_at_any_place_leaves_whole_lines(self, tmp_path: Path):
         program = (
             "import os, sys, pathlib\n"
@@ -284,7 +292,7 @@ def test_a_story_knows_what_was_left_open():
         return Step("begin", f"{number}/{attempt}", 0.0, {"tags": tags, "parent": parent})
 
     def header(session, leads=True):
-        return Step("session", "study", 0.0, {"experiment": "x", "id": session, "leads": leads})
+        return Step("session", "study", 0.0, {"id": session, "leads": leads})
 
     own = Step("begin", "study", 0.0, {"tags": {}, "parent": None})
     over = Step("end", "study", 0.0, {"status": "FINISHED"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,26 +12,10 @@ from searchlab.tracking import TRACKERS
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from mlflow_server import Server
 from proxy import Proxy
 
 MLFLOW = TRACKERS.get("mlflow")
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Server]:
-    import sqlite3
-    from contextlib import closing
-
-    folder = tmp_path_factory.mktemp("server")
-    with closing(sqlite3.connect(empty_store)) as made, closing(sqlite3.connect(folder / "mlflow.db")) as copy:
-        made.backup(copy)
-    running = Server(folder)
-    running.start()
-    running.wait()
-    yield running
-    running.kill()
 
 
 def test_a_study_arrives_through_the_server(server, study, tmp_path):

@@ -32,7 +32,7 @@ class Scripted:
 
 
 def a_writer(folder, store):
-    header = Step("session", "study", 0.0, {"experiment": "x", "id": "s", "leads": True})
+    header = Step("session", "study", 0.0, {"id": "s", "leads": True})
     return Writer(lambda: store, lambda: Journal.begin(folder, header))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from searchlab import urls
 from searchlab.errors import SearchlabError, ServiceError
 from searchlab.records import StudyResult, TrialRecord
 from searchlab.tracking import Audit, Delivery, Session, StoredRun, StudyStart, Tracker
@@ -27,7 +28,7 @@ class _Mlflow:
     def check(self, uri: str | None, *, home: Path) -> str | None:
         place = places.resolve(uri, home)
         silence = places.knock(place)
-        is_new = place.startswith("sqlite:///") and not places.file_of(place).exists()
+        is_new = place.startswith(urls.SQLITE) and not urls.file_of(place).exists()
         if silence is not None or is_new:
             return silence
         try:

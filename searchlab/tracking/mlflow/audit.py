@@ -71,12 +71,11 @@ def compare(start: StudyStart, records: Iterable[TrialRecord], runs: Sequence[St
         faults[uid] = list(_differences(row, found, start))
     for uid, found in by_uid.items():
         faults.setdefault(uid, []).extend(_strange(uid, found, start, records))
-    delivered, spoiled = 0, 0
+    delivered = 0
     held = _Journals(run_uid(start.uid))
     for step in outbox.steps(delivered=True):
-        delivered += step is not None and step.kind != "session"
-        spoiled += step is None
         if step is not None:
+            delivered += step.kind != "session"
             held.hear(step)
     for uid, told in held.runs.items():
         if not faults.get(uid) or uid in by_uid:
@@ -87,7 +86,6 @@ def compare(start: StudyStart, records: Iterable[TrialRecord], runs: Sequence[St
         runs=sum(run.tags.get("searchlab.kind") == "trial" for run in runs),
         records=delivered,
         waiting=outbox.waiting(),
-        spoiled=spoiled,
         refused=sum(file.read_bytes().count(b"\n") for file in outbox.refused()),
         storage_digest=_digest(ours),
         tracked_digest=_digest(theirs),
@@ -108,14 +106,14 @@ def rebuild(connect: Callable[[], Store], start: StudyStart, result: StudyResult
     store = connect()
     delivered = refused = 0
     reason = ""
-    for batch in _batches(_again(start, result, outbox, wrong | {parent})):
+    for batch in _batches(_again(start, result, outbox, wrong)):
         lost = store.write(batch)
         delivered += len(batch) - len(lost)
         refused += len(lost)
         reason = lost[-1][1] if lost else reason
     for file in outbox.refused():
         file.unlink()
-    return Delivery(delivered, 0, refused, str(outbox.folder) if refused else None, reason)
+    return Delivery(delivered, refused=refused, kept_in=str(outbox.folder) if refused else None, reason=reason)
 
 
 class _Journals:
@@ -146,34 +144,24 @@ class _Journals:
 
 def _again(start: StudyStart, result: StudyResult, outbox: Outbox, wanted: set[str]) -> Iterator[Step]:
     """The steps of the `wanted` runs, as the journals have them, then what no journal here has."""
-    content = Content(start)
-    parent, seen, is_led = run_uid(start.uid), set[str](), False
-    over: Step | None = None
-    for step in outbox.steps():
-        if step is None or step.run not in wanted or step.kind == "session":
-            continue
-        if step.run == parent:
-            is_led = is_led or (step.kind == "begin" and not step.body.get("awaits"))
-            over = step if step.kind == "end" else None if step.kind == "resume" else over
-            if step.kind in ("resume", "end"):  # the last one alone, below
-                continue
-            if not is_led:
-                continue
-        elif not is_led and parent in wanted:
-            is_led = True
+    content, parent = Content(start), run_uid(start.uid)
+    known = [step for step in outbox.steps() if step is not None and step.run in wanted and step.kind != "session"]
+    own = [step for step in known if step.run == parent and not step.body.get("awaits")]
+    if parent in wanted:  # first: a trial's run names the run above it
+        if not any(step.kind == "begin" for step in own):
             yield from content.study_started()
-        seen.add(step.run)
-        yield step
-    if not is_led:
-        yield from content.study_started()
+        yield from (step for step in own if step.kind not in ("resume", "end"))
+    yield from (step for step in known if step.run != parent)
     for record in result.trials:
         if record.state in ENDED and run_uid(start.uid, record.trial.number, record.trial.attempt) in wanted:
             yield from (step for step in content.trial_finished(record) if step.run != parent)
-    if over is None and all(record.state in ENDED for record in result.trials):
-        yield from content.study_finished(result, {})
-    else:  # without a look at who led it
-        last = next(iter(content.leader_lost(""))) if over is None else over
-        yield Step("end", parent, last.at, {key: value for key, value in last.body.items() if key != "only_of"})
+    if parent in wanted:
+        last = next((step for step in reversed(own) if step.kind in ("resume", "end")), None)
+        if (last is None or last.kind == "resume") and all(record.state in ENDED for record in result.trials):
+            yield from content.study_finished(result, {})
+        else:  # without a look at who led it
+            over = last if last is not None and last.kind == "end" else next(iter(content.leader_lost("")))
+            yield Step("end", parent, over.at, {key: value for key, value in over.body.items() if key != "only_of"})
 
 
 def _batches(steps: Iterable[Step]) -> Iterator[list[Step]]:

@@ -33,10 +33,10 @@ class Content:
         self._is_searching = False
         self._result: StudyResult | None = None
 
-    def header(self, experiment: str) -> Step:
+    def header(self) -> Step:
         """Whose steps follow."""
         leads = not self.start.is_led_elsewhere
-        return Step("session", self.parent, time.time(), {"experiment": experiment, "id": self.session, "leads": leads})
+        return Step("session", self.parent, time.time(), {"id": self.session, "leads": leads})
 
     def leader_lost(self, session: str) -> Iterator[Step]:
         """The end of the study's own run where `session`, which led it, is gone and nobody leads it since."""

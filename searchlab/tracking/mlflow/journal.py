@@ -138,6 +138,11 @@ class Journal:
         """How many lines are left to deliver."""
         return self._in_file + len(self._held)
 
+    @property
+    def unkept(self) -> int:
+        """How many of them are in memory alone."""
+        return len(self._held)
+
     def append(self, steps: Iterable[Step]) -> None:
         """Hand in; what the disk has no room for waits in memory, and for room."""
         with self._lock:

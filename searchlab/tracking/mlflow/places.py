@@ -7,8 +7,9 @@ import os
 import re
 import socket
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
+from searchlab import urls
 from searchlab.errors import SpecError
 from searchlab.tracking.mlflow.words import printable
 
@@ -44,7 +45,7 @@ def resolve(uri: str | None, home: Path) -> str:
         SpecError: No store can be there.
     """
     if uri is None:
-        return f"sqlite:///{_in_url(str(home.absolute() / 'mlflow.db'))}"
+        return urls.of_sqlite(home / "mlflow.db")
     scheme = uri.partition("://")[0].partition("+")[0].lower()
     if "://" not in uri or scheme not in SCHEMES:
         allowed = "null for the embedded store, http://HOST:PORT, sqlite:///FILE or postgresql+psycopg://…"
@@ -56,16 +57,6 @@ def resolve(uri: str | None, home: Path) -> str:
 def is_server(uri: str) -> bool:
     """Whether `uri` is an MLflow server; everything else is a database that this process opens itself."""
     return uri.startswith(("http://", "https://"))
-
-
-def file_of(uri: str) -> Path:
-    """The file of an SQLite store."""
-    return Path(unquote(uri.removeprefix("sqlite:///").partition("?")[0]))
-
-
-def _in_url(path: str) -> str:
-    """`path` with those characters escaped that mean something in a database's URL."""
-    return path.replace("%", "%25").replace("?", "%3F")
 
 
 def redacted(uri: str) -> str:

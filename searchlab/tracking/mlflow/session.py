@@ -48,7 +48,7 @@ class MlflowSession:
         def connect() -> Store:
             return Store(self._uri, experiment=self._experiment, home=self._home)
 
-        self._writer = Writer(connect, lambda: outbox.begin(content.header(self._experiment)), journals)
+        self._writer = Writer(connect, lambda: outbox.begin(content.header()), journals)
         for session in sorted(story.led):
             self._put(content.leader_lost(session))
         self._put(content.study_started())

@@ -25,7 +25,7 @@ _NAMESPACE = UUID("6f0a3c52-5f1e-4d67-9a3f-0c3d8f6b2a10")  # ours, drawn once; c
 class Step:
     """One thing to write.
 
-    session     nothing to write: experiment, id, leads say whose steps follow
+    session     nothing to write: id, leads say whose steps follow
     experiment  tags: tags of the experiment
     begin       name, tags, parent (a run's uid or None): find the run or create it; awaits: leave that to its leader
     resume      let a run that had ended run again; session: who leads it now

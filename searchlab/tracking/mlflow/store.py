@@ -19,7 +19,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from searchlab import atomic
+from searchlab import atomic, urls
 from searchlab.failpoints import failpoint
 from searchlab.lazy import lazy
 from searchlab.records import ENDED
@@ -92,7 +92,7 @@ class Store:
             self.client = mlflow.MlflowClient(tracking_uri=uri)
             if is_new:
                 self.client.search_experiments(max_results=1)  # makes the tables
-                template.keep(places.file_of(uri))
+                template.keep(urls.file_of(uri))
             self.experiment_id = self._experiment(experiment, places.artifact_folder(uri, home))
         self._ids: dict[str, str] = {}
         self._found: set[str] = set()
@@ -371,11 +371,11 @@ def _alone(home: Path, uri: str) -> Iterator[bool]:
 
     Gives whether MLflow will have to make it now.
     """
-    if not uri.startswith("sqlite:///"):
+    if not uri.startswith(urls.SQLITE):
         yield False
         return
     with atomic.alone(home / "mlflow.lock"):
-        file = places.file_of(uri)
+        file = urls.file_of(uri)
         file.parent.mkdir(parents=True, exist_ok=True)
         is_new = not template.copy_to(file) and not (file.exists() and file.stat().st_size)
         with contextlib.closing(sqlite3.connect(file, timeout=20)) as database:

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from searchlab.tracking.mlflow import places, words
+from searchlab import urls
+from searchlab.tracking.mlflow import words
 from searchlab.tracking.mlflow.steps import Step, content_of
 
 FINGERPRINTS = frozenset({"40577130bea9c649"})
@@ -98,10 +99,10 @@ def whole(steps: Sequence[Step]) -> Whole | None:
 
 def are_known(uri: str) -> bool:
     """Whether the store at `uri` is a file whose tables may be written here."""
-    if not uri.startswith("sqlite:///"):
+    if not uri.startswith(urls.SQLITE):
         return False
     try:
-        with contextlib.closing(sqlite3.connect(f"{places.file_of(uri).as_uri()}?mode=ro", uri=True)) as database:
+        with contextlib.closing(sqlite3.connect(f"{urls.file_of(uri).as_uri()}?mode=ro", uri=True)) as database:
             return fingerprint(database) in FINGERPRINTS
     except (sqlite3.Error, ValueError):
         return False
@@ -129,7 +130,7 @@ def write(uri: str, experiment_id: str, trials: Sequence[Whole], parents: Mappin
         sqlite3.Error: Nothing was written.
     """
     experiment = int(experiment_id)
-    with contextlib.closing(sqlite3.connect(places.file_of(uri), timeout=PATIENCE, isolation_level=None)) as database:
+    with contextlib.closing(sqlite3.connect(urls.file_of(uri), timeout=PATIENCE, isolation_level=None)) as database:
         database.execute("PRAGMA synchronous = NORMAL")  # as durable as the tracking of a study needs to be
         database.execute("BEGIN IMMEDIATE")
         place, stage = database.execute(

@@ -101,6 +101,7 @@ class Writer:
             return Delivery(
                 delivered=self._delivered,
                 undelivered=left,
+                unkept=sum(journal.unkept for journal in self._journals),
                 refused=self._refused,
                 kept_in=str(self._journals[-1].path.parent) if left or self._refused else None,
                 reason=self._reason or ("the store is slow to answer" if left else ""),

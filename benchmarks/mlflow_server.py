@@ -1,4 +1,4 @@
-"""A real `mlflow server` on a loopback port, which a test may kill, freeze and start again.  Not a test file."""
+"""A real `mlflow server` on a loopback port, which a test or a measurement may kill, freeze and start again."""
 
 from __future__ import annotations
 
