@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from searchlab.failpoints import failpoint
-from searchlab.records import TrialRecord
+from searchlab.records import ENDED, TrialRecord
 from searchlab.runner.home import StudyFolder
 from searchlab.runner.spool import Spool
 from searchlab.search import leases
@@ -72,13 +72,28 @@ def tell_lost(study: Records, trial_numbers: Iterable[int], listeners: Iterable[
                 listener.trial_lost(number, record.trial.attempt - 1)
 
 
+def tell_left_behind(session: Session, records: Callable[[], Iterable[TrialRecord]]) -> None:
+    """End the runs that sessions which died here had begun: as the storage has the trial, or else as lost.
+
+    Of a later attempt its own supervisor tells.  Two that tell of one run at once would write its points twice.
+    """
+    left = session.left_behind()
+    found = {record.trial.number: record for record in records()} if left else {}
+    for number, attempt in left:
+        session.trial_lost(number, attempt)
+        record = found.get(number)
+        if record is not None and record.state in ENDED and record.trial.attempt == attempt:
+            session.trial_finished(record)
+
+
 def tell_legacy(study: Records, legacy: Legacy, session: Session) -> None:
-    """Tell the tracker of the `legacy`; of runs that were begun it knows by itself."""
+    """Tell the tracker of the `legacy`, but for what `tell_left_behind` has told."""
     tell_lost(study, legacy.lost, (session,))
-    begun = {number for number, _ in session.left_behind()}
+    left = frozenset(session.left_behind())
     for number in legacy.told:
-        if number not in begun:
-            session.trial_finished(study.record(number))
+        record = study.record(number)
+        if (number, record.trial.attempt) not in left:
+            session.trial_finished(record)
 
 
 def tell_lost_before(records: Iterable[TrialRecord], session: Ends) -> None:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from searchlab.records import ENDED, Objective, TrialRecord
+from searchlab.records import Objective, TrialRecord
 from searchlab.runner.home import Home
+from searchlab.runner.legacy import tell_left_behind
 from searchlab.space import Float, Int, label
 from searchlab.spec import StudySpec
 from searchlab.tracking import TRACKERS, DataFacts, Session, StudyStart, Tracker
@@ -44,13 +45,7 @@ def open_session(
     session = tracker_of(spec).open(spec.tracking.uri, experiment=experiment_of(spec), home=home.folder)
     start = start_of(spec, objective, facts)
     session.study_started(replace(start, is_led_elsewhere=is_led_elsewhere))
-    left = session.left_behind()
-    found = {record.trial.number: record for record in records()} if left else {}
-    for number, attempt in left:
-        session.trial_lost(number, attempt)
-        record = found.get(number)
-        if record is not None and record.state in ENDED:
-            session.trial_finished(record)
+    tell_left_behind(session, records)
     return session
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from searchlab.runner.legacy import tell_left_behind
 from searchlab.tracking import TRACKERS
 from searchlab.tracking.mlflow import journal as journals
 from searchlab.tracking.mlflow.journal import Journal, Story, steps_of
@@ -44,11 +45,7 @@ def sync(study, home, uri=None):
     """What `searchlab sync` does of it."""
     session = MLFLOW.open(uri, experiment="small", home=home)
     session.study_started(replace(study.start, is_led_elsewhere=True))
-    records = {record.trial.number: record for record in study.records}
-    for number, attempt in session.left_behind():
-        session.trial_lost(number, attempt)
-        if number in records:
-            session.trial_finished(records[number])
+    tell_left_behind(session, lambda: study.records)
     session.flush(60)
     return session.close(10)
 
