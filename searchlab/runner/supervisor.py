@@ -405,14 +405,15 @@ class Supervisor:
             result = replace(result, reason=reason, cause="time")
         self._seconds.pop(result.trial, None)
         failpoint("result.came")
+        if any(trial.number in held and held[trial.number].attempt > trial.attempt for held in self._running.values()):
+            self._came_late(trial)  # lost while this supervisor was silent, and begun anew here
+            return
         self.spool.put(result, self._curves.pop(result.trial, {}), trial)
         failpoint("result.spooled")
         is_stored = self._sure(self.study.tell, result)
         failpoint("result.told")
         if not is_stored:
-            log.warning("trial %d was taken for lost; its result came too late and is not counted", result.trial)
-            for listener in self.listeners:
-                listener.trial_lost(result.trial, trial.attempt)
+            self._came_late(trial)
             return
         record = self._sure(self.study.record, result.trial)
         for listener in self.listeners:
@@ -420,6 +421,11 @@ class Supervisor:
         self.watcher.trial_finished(record)
         self._weights.take(record)
         self.pause_reason = self.pause_reason or self._failures.ended(result)
+
+    def _came_late(self, trial: Trial) -> None:
+        log.warning("trial %d was taken for lost; its result came too late and is not counted", trial.number)
+        for listener in self.listeners:
+            listener.trial_lost(trial.number, trial.attempt)
 
     def _is_left_open(self, slot: int, result: TrialResult) -> bool:
         """Whether a trial failed by its place and not by itself, so that it is trained again elsewhere.

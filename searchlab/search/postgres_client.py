@@ -8,6 +8,7 @@ may be asked again (`search/mirror.py`).
 
 from __future__ import annotations
 
+import logging
 import selectors
 import time
 from collections.abc import Callable
@@ -52,6 +53,9 @@ def _impatient() -> Any:
     """The class of such connections."""
     import psycopg
     from psycopg.waiting import Ready
+
+    # What it ignores while it tidies up after an error says nothing more than that error, in a traceback.
+    logging.getLogger("psycopg").addFilter(lambda record: not record.msg.startswith("error ignored"))
 
     class Impatient(psycopg.Connection[Any]):
         """A connection that is closed when the server falls silent."""

@@ -237,6 +237,21 @@ def test_a_result_that_comes_too_late_is_not_counted_but_kept() -> None:
     assert [result.trial for result in spool.results] == [0, 1, 2]
 
 
+def test_a_late_result_is_not_that_of_the_attempt_which_was_begun_here_meanwhile() -> None:
+    """Random faults, seed 2: a frozen leader took its own trial up again, and told of the second attempt twice."""
+    study, recorder, spool = ScriptedStudy(), Recorder(), Kept()
+    trial = Trial(0, Params({}), seed=1)
+    second = replace(trial, attempt=2)
+    study.ask_next = lambda budget=None: Cohort(())  # type: ignore[method-assign]
+    both = supervisor(study, ScriptedPool(good), listeners=(recorder,), spool=spool)
+    both._running = {0: {0: trial}, 1: {0: second}}
+    for slot in (0, 1):
+        (*_, ended, _) = good(trial, slot)
+        both._take(ended)
+    assert [words for words in recorder.seen if "epoch" not in words] == ["lost 0/1", "complete 0"]
+    assert len(spool.results) == 1 and study.told.keys() == {0}
+
+
 def test_an_end_that_others_bring_about_is_noticed() -> None:
     """Somebody else asks for the last trial between the look at the budget and the asking."""
     study = ScriptedStudy()
