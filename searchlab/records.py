@@ -78,6 +78,15 @@ class Checkpoints:
 
 
 @dataclass(frozen=True)
+class Features:
+    """Where the features of frozen backbones are kept, so that they are computed once."""
+
+    folder: str
+    data: str
+    """The digest of what the search sees."""
+
+
+@dataclass(frozen=True)
 class TrainingPlan:
     """How every trial of a study is trained."""
 
@@ -92,6 +101,10 @@ class TrainingPlan:
     """Where the best weights of each trial go, as `trial-0007.weights.npz`; None keeps none."""
     checkpoints: Checkpoints | None = None
     """None keeps none: a trial that is lost begins anew."""
+    features: Features | None = None
+    """None computes them in each trial."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Options that name a file, as the study file has them, and as they are here."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from searchlab import seeds
 from searchlab.lazy import lazy
+from searchlab.options import spread
 from searchlab.tasks import Problem
 
 if TYPE_CHECKING:
@@ -93,6 +94,20 @@ class Layers:
             mask_zero=True,
             name="embedding",
         )
+
+
+def hidden(layers: Layers, options: Any, x: Any) -> Any:
+    """`x` (batch, columns) after hidden layers, each dense → batch norm → activation → dropout.
+
+    `options` has their `depth`, `width`, `activation`, `batch_norm` and `dropout`.
+    """
+    for i, width in enumerate(spread(options.width, options.depth), start=1):
+        x = layers.dense(width, use_bias=not options.batch_norm, name=f"dense_{i}")(x)
+        if options.batch_norm:
+            x = keras.layers.BatchNormalization(name=f"batch_norm_{i}")(x)
+        x = keras.layers.Activation(options.activation, name=f"activation_{i}")(x)
+        x = layers.dropout(options.dropout, name=f"dropout_{i}")(x)
+    return x
 
 
 def unfit(problem: Problem, family: str, accepts: tuple[str, ...]) -> str | None:

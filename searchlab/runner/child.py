@@ -33,7 +33,7 @@ def main(channel: Channel, setup: Mapping[str, Any]) -> None:
         train=encoding.encode(examples.train), validation=encoding.encode(examples.validation)
     )
     engine = ENGINES.get(given["engine"])
-    from searchlab.training import runtime  # loads Keras
+    from searchlab.training import frozen, runtime  # load Keras
 
     failpoint("child.ready")
     channel.send(Ready(runtime.versions(), runtime.backend(), runtime.device_names()))
@@ -45,7 +45,7 @@ def main(channel: Channel, setup: Mapping[str, Any]) -> None:
         if isinstance(job, Finish):
             channel.send(finish(job, plan, encoding, examples.validation))
         elif isinstance(job, Job):
-            progress = engine.train(job.cohort, plan, encoding, splits)
+            progress = frozen.train(engine, job.cohort, plan, encoding, splits)
             if _serve(channel, progress, prunes=given["prunes"]):
                 return
             channel.send(Idle(psutil.Process().memory_info().rss))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from searchlab.data import SOURCES, Collection, Examples, SearchSplits
 from searchlab.data.prepare import Prepared, load_search, prepare
 from searchlab.errors import SpecError
 from searchlab.models import FAMILIES
-from searchlab.records import EarlyStopping, Objective, TrainingPlan
+from searchlab.records import EarlyStopping, Features, Objective, TrainingPlan
+from searchlab.runner import backbones
 from searchlab.runner.check import Checked, check
 from searchlab.runner.home import Home, StudyFolder
 from searchlab.runner.machine import LIBRARIES, versions
@@ -70,6 +71,7 @@ def assemble(spec: StudySpec, home: Home, watcher: Watcher, checked: Checked | N
         seed=split.seed,
         embargo=split.embargo,
         shuffle_labels=spec.data.shuffle_labels,
+        train_examples=split.train_examples,
         store=home.folder,
     )
     seen, splits = load_search(prepared.folder)
@@ -83,13 +85,17 @@ def assemble(spec: StudySpec, home: Home, watcher: Watcher, checked: Checked | N
         collection=seen,
         splits=splits,
         encoding=encoding,
-        plan=plan_of(spec, checked.objective, home),
+        plan=replace(plan_of(spec, checked.objective, home), features=_features(spec, home, prepared)),
         guesses=first_guesses(spec.space),
     )
 
 
 def plan_of(spec: StudySpec, objective: Objective, home: Home) -> TrainingPlan:
-    """How every trial of `spec` is trained."""
+    """How every trial of `spec` is trained.
+
+    Raises:
+        DataError: A backbone is a file that is not there.
+    """
     training = spec.training
     stopping = training.early_stopping
     return TrainingPlan(
@@ -101,13 +107,20 @@ def plan_of(spec: StudySpec, objective: Objective, home: Home) -> TrainingPlan:
         jit_compile=training.jit_compile,
         deterministic=training.deterministic,
         weights_folder=str(home.study(spec.name).weights),
+        files=backbones.gather(spec, home),
     )
+
+
+def _features(spec: StudySpec, home: Home, prepared: Prepared) -> Features | None:
+    return Features(str(home.folder / "features"), prepared.digest) if spec.execution.feature_cache else None
 
 
 def facts_of(lab: Lab, backend: str) -> dict[str, Any]:
     """What a reader of the study should know, as JSON values; `backend` is what Keras runs on in its children."""
     spec, plan = lab.spec, asdict(lab.plan)
+    own = backbones.digests(lab.plan.files)
     return {
+        **({"backbones": own} if own else {}),
         "data": spec.data.source.name,
         "data_description": lab.collection.description,
         "data_digest": lab.prepared.digest,

@@ -10,6 +10,7 @@ from searchlab.data import SOURCES, SPLITS
 from searchlab.errors import UnknownName
 from searchlab.executors import EXECUTORS
 from searchlab.models import FAMILIES
+from searchlab.models.backbones import BACKBONES
 from searchlab.optim import OPTIMIZERS, SCHEDULES
 from searchlab.options import Options, layer_count_of, role_of
 from searchlab.search import PRUNERS, SAMPLERS
@@ -21,6 +22,7 @@ from searchlab.training import ENGINES, TrainingOptions
 
 CATALOGS: Mapping[str, Catalog[Any]] = {
     "families": FAMILIES,
+    "backbones": BACKBONES,
     "optimizers": OPTIMIZERS,
     "schedules": SCHEDULES,
     "tasks": TASKS,

@@ -14,8 +14,8 @@ from searchlab.space import Params, Pick, Space
 
 FORMAT = 1
 
-IDENTITY = ("task", "data_digest", "backend")
-"""Facts that belong to the identity of a study: what is learned, from which bytes, and by whose arithmetic."""
+IDENTITY = ("task", "data_digest", "backend", "backbones")
+"""Facts that belong to the identity of a study: what is learned, from which bytes, by whose arithmetic, on what."""
 
 DECIDING = {"searchlab": 2, "keras": 2, "optuna": 1, "numpy": 1}
 """How many parts of these libraries' versions decide the numbers; of the backend's library two."""

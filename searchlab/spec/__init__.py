@@ -54,6 +54,8 @@ class SplitSpec(Options):
     """Decides who goes where; not the seed of the study."""
     embargo: int = Field(0, ge=0)
     """Moments left out between the parts of a series."""
+    train_examples: int | None = Field(None, ge=1)
+    """Keep so many training examples, drawn by the seed, as many of each class as of the others; null keeps all."""
 
     @model_validator(mode="after")
     def _leave_some_to_learn_from(self) -> SplitSpec:
@@ -118,6 +120,8 @@ class ExecutionSpec(Options):
 
     More where writing is slow (2 % of the time at most); 0 keeps every epoch, whatever it costs; null keeps none.
     """
+    feature_cache: bool = True
+    """Whether what a frozen backbone makes of the data is computed once, for all trials and workers."""
     stall_seconds: float = Field(1800.0, gt=0.0, allow_inf_nan=False)
     """Seconds without a word (or ten times the longest epoch) after which a training process is replaced."""
 
@@ -200,7 +204,7 @@ class StudySpec:
             "data": {
                 "source": source.name,
                 **json.loads(json.dumps(source.options)),
-                "split": self.data.split.model_dump(),
+                "split": self.data.split.model_dump(exclude_none=True),  # as before there was a smaller training part
                 "shuffle_labels": self.data.shuffle_labels,
             },
             "task": self.task,

@@ -40,6 +40,8 @@ class Problem:
     """Width of the model's output, before any softmax."""
     vocabulary_size: int | None = None
     """For tokens: one more than the largest token; token 0 is padding."""
+    pixels: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    """For images: factor and offset, for each channel, that make pixel values from 0 to 255 of encoded inputs."""
 
 
 class Encoding(Protocol):

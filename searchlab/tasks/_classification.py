@@ -15,7 +15,7 @@ from searchlab.lazy import lazy
 from searchlab.options import value
 from searchlab.records import Direction
 from searchlab.tasks import Arrays, Encoding, Problem
-from searchlab.tasks._inputs import Inputs, InputsClass
+from searchlab.tasks._inputs import Inputs, InputsClass, Pixels
 from searchlab.tasks._labels import Classes
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ class ClassificationEncoding:
     @property
     def problem(self) -> Problem:
         """One output for each class."""
-        return Problem(self.inputs.kind, self.inputs.shape, len(self.classes.names), self.inputs.vocabulary_size)
+        inputs = self.inputs
+        pixels = inputs.pixels if isinstance(inputs, Pixels) else None
+        return Problem(inputs.kind, inputs.shape, len(self.classes.names), inputs.vocabulary_size, pixels)
 
     def encode(self, examples: Examples) -> Arrays:
         """Inputs, and class numbers (n,) int32."""

@@ -10,7 +10,7 @@ _table.Table         filled, standardized, words as one-hot      -> vector    (c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -48,6 +48,15 @@ class Inputs(Protocol):
 
     def to_json(self) -> dict[str, Any]:
         """JSON values for the class's `from_json`."""
+
+
+@runtime_checkable
+class Pixels(Inputs, Protocol):
+    """Inputs that are images."""
+
+    @property
+    def pixels(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """See `Problem.pixels`."""
 
 
 class InputsClass(Protocol):

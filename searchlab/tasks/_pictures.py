@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from searchlab.data import Array, Collection, Examples
 from searchlab.lazy import lazy
 from searchlab.tasks._inputs import like, numbers
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 else:
     keras = lazy("keras")
 
+BYTES = (0.0, 255.0)
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -23,6 +27,8 @@ class Pictures:
 
     shape: tuple[int, ...]
     scaling: Scaling
+    range: tuple[float, float] = BYTES
+    """The lowest and highest value that raw images can have: of training images that are no bytes, what they have."""
     kind: str = "image"
     vocabulary_size: int | None = None
 
@@ -30,7 +36,19 @@ class Pictures:
     def fit(cls, collection: Collection, train: Examples) -> Pictures:
         """Mean and deviation of each channel of the training images."""
         x = numbers(train.x, "images", "(n, height, width, channels)", dimensions=4)
-        return cls(x.shape[1:], Scaling.fit(x))
+        span = BYTES if x.dtype == np.uint8 else (float(x.min()), float(x.max()))
+        return cls(x.shape[1:], Scaling.fit(x), span)
+
+    @property
+    def pixels(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """See `Problem.pixels`."""
+        low, high = self.range
+        scale = BYTES[1] / (high - low) if high > low else 1.0
+        scaling = self.scaling
+        return (
+            tuple(deviation * scale for deviation in scaling.deviation),
+            tuple((mean - low) * scale for mean in scaling.mean),
+        )
 
     def encode(self, examples: Examples) -> Array:
         """(n, height, width, channels) float32."""
@@ -41,13 +59,14 @@ class Pictures:
         return [keras.layers.Rescaling(*self.scaling.factor_and_offset, name="standardize")]
 
     def to_json(self) -> dict[str, Any]:
-        """Shape and scaling."""
-        return {"shape": list(self.shape), "scaling": self.scaling.to_json()}
+        """Shape, scaling and range."""
+        return {"shape": list(self.shape), "scaling": self.scaling.to_json(), "range": list(self.range)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Pictures:
         """From `to_json`."""
-        return cls(tuple(content["shape"]), Scaling.from_json(content["scaling"]))
+        low, high = content.get("range", BYTES)  # older encodings lack it
+        return cls(tuple(content["shape"]), Scaling.from_json(content["scaling"]), (low, high))
 
 
 @dataclass(frozen=True)

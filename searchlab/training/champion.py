@@ -34,8 +34,11 @@ def restore(plan: TrainingPlan, encoding: Encoding, trial: Trial, path: str | Pa
         DataError: The file is missing, broken or holds the weights of another model.
     """
     with recipe.precision(plan.precision):
-        model = recipe.Recipe.of(trial, plan, encoding).model()
-    model.set_weights(weights.load(Path(path), [tuple(variable.shape) for variable in model.weights]))
+        made = recipe.Recipe.of(trial, plan, encoding)
+        model = made.model()
+    kept = made.kept(model)
+    for variable, value in zip(kept, weights.load(Path(path), [tuple(one.shape) for one in kept]), strict=True):
+        variable.assign(value)
     return model
 
 

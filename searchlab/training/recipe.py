@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from searchlab.data import Array
-from searchlab.models import FAMILIES, Family
+from searchlab.models import FAMILIES, Family, Staged, Tuning
 from searchlab.optim import OPTIMIZERS, SCHEDULES, Schedule
 from searchlab.optim.rate import EpochRates
 from searchlab.records import TrainingPlan, Trial
@@ -57,7 +57,7 @@ class Recipe:
             task=task,
             task_options=task.Options(**params.group("task")),
             family=family,
-            family_options=family.Options(**model.options),
+            family_options=family.Options(**{name: _here(held, plan) for name, held in model.options.items()}),
             optimizer=params.pick("optimizer", DEFAULTS["optimizer"]),
             schedule=schedule,
             schedule_options=schedule.Options(**schedule_pick.options),
@@ -73,12 +73,27 @@ class Recipe:
         keras.utils.set_random_seed(derive(self.seed, "training"))
         return self.family.build(self.encoding.problem, self.family_options, self.seed)
 
+    @property
+    def tuning(self) -> Tuning | None:
+        """How the pretrained body of the model is trained too; None where there is none, or it stays frozen."""
+        return self.family.tuning(self.family_options) if isinstance(self.family, Staged) else None
+
+    def kept(self, model: keras.Model) -> list[keras.Variable]:
+        """The variables of `model` whose values are kept as its weights: all, but for a body that stays frozen."""
+        if not isinstance(self.family, Staged) or self.tuning is not None:
+            return list(model.weights)
+        frozen = {id(variable) for variable in model.get_layer("body").weights}
+        return [variable for variable in model.weights if id(variable) not in frozen]
+
     def steps(self, examples: int) -> int:
         """Optimizer steps in an epoch over so many `examples`."""
         return math.ceil(examples / self.training.batch_size)
 
-    def compile(self, model: keras.Model, examples: int) -> EpochRates:
-        """Give `model` its optimizer, loss and metrics; the rates are to be assigned before every epoch."""
+    def compile(self, model: keras.Model, examples: int, slower: Sequence[float] = ()) -> EpochRates:
+        """Give `model` its optimizer, loss and metrics; the rates are to be assigned before every epoch.
+
+        `slower` has a factor for the rate of each of its trainable variables, where they differ.
+        """
         optimizer = OPTIMIZERS.get(self.optimizer.name)
         options: Any = optimizer.Options(**self.optimizer.options)
         rates = EpochRates(options.learning_rate, self.steps(examples))
@@ -86,6 +101,8 @@ class Recipe:
         built = optimizer.build(options, rates, **({} if clip_norm is None else {"global_clipnorm": clip_norm}))
         rates.follow(built)
         _mend(built)
+        if slower:
+            _slow(built, slower)
         model.compile(
             optimizer=built,
             loss=self.task.loss(self.task_options, self.encoding),
@@ -125,6 +142,33 @@ def _mend(optimizer: keras.optimizers.Optimizer) -> None:
     clip = optimizer._clip_gradients
     optimizer._all_reduce_sum_gradients = list
     optimizer._clip_gradients = lambda gradients: clip([_dense(gradient) for gradient in gradients])
+
+
+def _slow(optimizer: keras.optimizers.Optimizer, factors: Sequence[float]) -> None:
+    """Have `optimizer` multiply the rate of its variables by `factors`, in their order; weight decay is slowed too."""
+    step = optimizer.update_step
+
+    def factor(variable: Any) -> float:
+        return factors[int(optimizer._get_variable_index(variable))]
+
+    def update_step(gradient: Any, variable: Any, rate: Any) -> None:
+        step(gradient, variable, rate * factor(variable))
+
+    def decay(variables: Sequence[Any]) -> None:
+        if optimizer.weight_decay is None:
+            return
+        for variable in variables:
+            if optimizer._use_weight_decay(variable):
+                rate = keras.ops.cast(optimizer.learning_rate, variable.dtype) * factor(variable)
+                variable.assign(variable - variable * optimizer.weight_decay * rate)
+
+    optimizer.update_step = update_step
+    optimizer._apply_weight_decay = decay
+
+
+def _here(option: Any, plan: TrainingPlan) -> Any:
+    """`option`, or the file that it names as it is on this machine."""
+    return plan.files.get(option, option) if isinstance(option, str) else option
 
 
 def _dense(gradient: Any) -> Any:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from searchlab import options
 from searchlab.lazy import lazy
 from searchlab.models import Family
-from searchlab.models.layers import Activation, Initializer, Layers, inputs_of, unfit
-from searchlab.options import per_layer, shape, spread, value
+from searchlab.models.layers import Activation, Initializer, Layers, hidden, inputs_of, unfit
+from searchlab.options import per_layer, shape, value
 from searchlab.tasks import Problem
 
 if TYPE_CHECKING:
@@ -61,12 +61,7 @@ class MLP:
             x = keras.layers.GlobalAveragePooling1D(name="average")(x)
         elif len(problem.input_shape) > 1:
             x = keras.layers.Flatten(name="flatten")(x)
-        for i, width in enumerate(spread(options.width, options.depth), start=1):
-            x = layers.dense(width, use_bias=not options.batch_norm, name=f"dense_{i}")(x)
-            if options.batch_norm:
-                x = keras.layers.BatchNormalization(name=f"batch_norm_{i}")(x)
-            x = keras.layers.Activation(options.activation, name=f"activation_{i}")(x)
-            x = layers.dropout(options.dropout, name=f"dropout_{i}")(x)
+        x = hidden(layers, options, x)
         return keras.Model(inputs, layers.output(problem.units)(x), name="mlp")
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
@@ -27,6 +28,7 @@ from searchlab.training.account import Account
 from searchlab.training.handover import Abandoned, handover
 from searchlab.training.order import Batches
 from searchlab.training.recipe import Recipe, precision, summary_of
+from searchlab.training.stages import Stage, stages
 
 VALIDATION_BATCH = 256
 """Examples in each validation batch, at least; metrics do not depend on it."""
@@ -77,6 +79,7 @@ def _train(
     account = Account(trial, plan, engine="fit")
     watch: _Watch | None = None
     model: keras.Model | None = None
+    stage: Stage | None = None
     try:
         recipe = Recipe.of(trial, plan, encoding)
         fault = recipe.infeasible()
@@ -85,30 +88,24 @@ def _train(
         with precision(plan.precision):
             model = recipe.model()
             account.describe(parameter_count=int(model.count_params()), summary=summary_of(model))
-            batches = Batches(splits.train, seed=trial.seed, batch_size=recipe.training.batch_size)
-            watch = _Watch(account, recipe, recipe.compile(model, len(splits.train)), batches, report)
             saved = account.resume()
-            if saved is not None:
-                _put(saved, model)
-                batches.begin(account.course.epochs + 1)
-                for epoch in account.past:
-                    account.is_pruned = account.is_pruned or report(epoch)
-            if not account.is_over:
-                model.fit(
-                    batches,
-                    epochs=plan.epochs,
-                    initial_epoch=account.course.epochs,
-                    shuffle=False,
-                    validation_data=(splits.validation.x, splits.validation.y),
-                    validation_batch_size=max(VALIDATION_BATCH, recipe.training.batch_size),
-                    callbacks=[watch],
-                    verbose=0,
-                )
+            for epoch in account.past:
+                account.is_pruned = account.is_pruned or report(epoch)
+            for stage in stages(recipe, model, splits):
+                if stage.until < account.course.epochs or account.is_over:
+                    continue
+                rates = recipe.compile(stage.model, len(stage.splits.train), stage.slower)
+                if saved is not None:
+                    _put(saved, stage.model)
+                    saved = None
+                if account.course.epochs < stage.until:
+                    watch = _Watch(account, recipe, stage, rates, report, functools.partial(_held, recipe, model))
+                    watch.train()
         return account.ended()
     except Exception as error:
         return account.failed(error)
     finally:
-        model = watch = None
+        model = watch = stage = None
         keras.utils.clear_session()
 
 
@@ -116,23 +113,46 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Sets the rates before each epoch, and passes on what it came to."""
 
     def __init__(
-        self, account: Account, recipe: Recipe, rates: EpochRates, batches: Batches, report: Callable[[Epoch], bool]
+        self,
+        account: Account,
+        recipe: Recipe,
+        stage: Stage,
+        rates: EpochRates,
+        report: Callable[[Epoch], bool],
+        weights: Callable[[], Callable[[], list[Array]]],
     ) -> None:
         super().__init__()
         self._account = account
         self._recipe = recipe
+        self._stage = stage
         self._rates = rates
-        self._batches = batches
+        self._batches = Batches(stage.splits.train, seed=recipe.seed, batch_size=recipe.training.batch_size)
         self._report = report
+        self._weights = weights
         self._begun = 0.0
         self._total_loss = float("nan")
         self._last_rate = float("nan")
+
+    def train(self) -> None:
+        """Train the stage from where the account is to its end."""
+        validation = self._stage.splits.validation
+        self._batches.begin(self._account.course.epochs + 1)
+        self._stage.model.fit(
+            self._batches,
+            epochs=self._stage.until,
+            initial_epoch=self._account.course.epochs,
+            shuffle=False,
+            validation_data=(validation.x, validation.y),
+            validation_batch_size=max(VALIDATION_BATCH, self._recipe.training.batch_size),
+            callbacks=[self],
+            verbose=0,
+        )
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """`epoch` counts from 0 here."""
         self._begun = time.monotonic()
         self._batches.begin(epoch + 1)
-        factors = self._recipe.factors(epoch + 1, len(self._batches), self._account.course.history)
+        factors = self._recipe.factors(epoch + 1, len(self._batches), self._account.course.history) * self._stage.rate
         self._rates.assign(factors)
         self._last_rate = self._rates.base_rate * float(factors[-1])
 
@@ -162,9 +182,11 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     def _state(self) -> Mapping[str, Array]:
         return {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(self.model)}
 
-    def _weights(self) -> Callable[[], list[Array]]:
-        held: list[Array] = self.model.get_weights()
-        return lambda: held
+
+def _held(recipe: Recipe, model: keras.Model) -> Callable[[], list[Array]]:
+    """The weights of `model` as they are now."""
+    held = [keras.ops.convert_to_numpy(variable) for variable in recipe.kept(model)]
+    return lambda: held
 
 
 def _variables(model: keras.Model) -> Iterator[tuple[str, Any]]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from searchlab import seeds
 from searchlab.data import Array
+from searchlab.models import Staged
 from searchlab.options import role_of
 from searchlab.training.program.dials import FIRST, SECOND, Dials, NotShared, find, telling
 from searchlab.training.recipe import Recipe, precision, summary_of
@@ -80,6 +81,8 @@ class Template:
         Raises:
             NotShared: Trials of this shape cannot share a program.
         """
+        if isinstance(recipe.family, Staged):
+            raise NotShared("its body has weights that are given")
         first, second = (telling(recipe.family_options, begin=begin) for begin in (FIRST, SECOND))
         task = telling(recipe.task_options, begin=FIRST)
         problem = recipe.encoding.problem
