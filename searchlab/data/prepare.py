@@ -23,6 +23,7 @@ import numpy as np
 from searchlab.atomic import write_json, write_text
 from searchlab.data import SPLITS, Array, Collection, Examples, SearchSplits
 from searchlab.data.digest import arrays_of, canonical_examples, of_examples, of_values
+from searchlab.data.fewer import fewer
 from searchlab.data.folders import make_folder, read_examples, write_examples
 from searchlab.data.parts import PARTS, check_parts, count_labels, is_labels
 from searchlab.errors import DataError
@@ -55,11 +56,11 @@ class Prepared:
     classes: Mapping[str, Mapping[str, int]]
     """Examples of each label in each part; empty for quantities."""
     left_out: int
-    """Examples that belong to no part (embargo)."""
+    """Examples that belong to no part (embargo, a smaller training part)."""
     duplicates_across_parts: int
     """Validation examples that are equal to a training example.  Of the test part, only the seal tells."""
     split: Mapping[str, Any]
-    """Rule, shares, seed, embargo, shuffle_labels."""
+    """Rule, shares, seed, embargo, shuffle_labels, and what else was asked for."""
     facts: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
@@ -83,11 +84,12 @@ def prepare(
     store: Path,
     embargo: int = 0,
     shuffle_labels: bool = False,
+    train_examples: int | None = None,
 ) -> Prepared:
     """Split `collection` by `rule` and store both sides under `store`, or find them there.
 
     `shuffle_labels` permutes the targets by `seed` before the split: what is then above chance was memorised
-    (Zhang et al. 2017, arXiv:1611.03530).
+    (Zhang et al. 2017, arXiv:1611.03530).  `train_examples` cuts the training part to so many (`data/fewer.py`).
 
     Raises:
         DataError: No such split exists, or what is stored is not what was written.
@@ -98,9 +100,11 @@ def prepare(
         examples = replace(examples, y=examples.y[stream(seed, "shuffle_labels").permutation(len(examples))])
     found = SPLITS.get(rule).part(examples, validation=validation, test=test, seed=seed, embargo=embargo)
     rows: dict[str, Array] = dict(zip(PARTS, found, strict=True))
+    if train_examples is not None:
+        rows["train"] = fewer(rows["train"], examples.y, train_examples, seed)
     check_parts(examples, rows)
     parts = {part: canonical_examples(replace(examples.take(rows[part]), fold=None)) for part in PARTS}
-    split = {
+    split: dict[str, Any] = {
         "rule": rule,
         "validation": validation,
         "test": test,
@@ -108,6 +112,8 @@ def prepare(
         "embargo": embargo,
         "shuffle_labels": shuffle_labels,
     }
+    if train_examples is not None:  # absent otherwise: the digests of before stay as they were
+        split["train_examples"] = train_examples
     numbers = {part: rows[part].tolist() for part in PARTS}
     digest = of_values(
         {

@@ -70,6 +70,7 @@ def assemble(spec: StudySpec, home: Home, watcher: Watcher, checked: Checked | N
         seed=split.seed,
         embargo=split.embargo,
         shuffle_labels=spec.data.shuffle_labels,
+        train_examples=split.train_examples,
         store=home.folder,
     )
     seen, splits = load_search(prepared.folder)

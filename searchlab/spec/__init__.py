@@ -54,6 +54,8 @@ class SplitSpec(Options):
     """Decides who goes where; not the seed of the study."""
     embargo: int = Field(0, ge=0)
     """Moments left out between the parts of a series."""
+    train_examples: int | None = Field(None, ge=1)
+    """Keep so many training examples, drawn by the seed, as many of each class as of the others; null keeps all."""
 
     @model_validator(mode="after")
     def _leave_some_to_learn_from(self) -> SplitSpec:
@@ -200,7 +202,7 @@ class StudySpec:
             "data": {
                 "source": source.name,
                 **json.loads(json.dumps(source.options)),
-                "split": self.data.split.model_dump(),
+                "split": self.data.split.model_dump(exclude_none=True),  # as before there was a smaller training part
                 "shuffle_labels": self.data.shuffle_labels,
             },
             "task": self.task,

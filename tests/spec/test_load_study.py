@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,7 @@ def test_what_is_not_said_takes_its_default(study: Path) -> None:
         "test": 0.2,
         "seed": 0,
         "embargo": 0,
+        "train_examples": None,
     }
     assert (spec.training.epochs, spec.training.early_stopping, spec.training.engine) == (20, None, "auto")
     assert (spec.training.precision, spec.training.jit_compile) == ("float32", "auto")
@@ -259,6 +261,14 @@ def test_a_resolved_spec_reads_back_as_an_equal_one() -> None:
     assert again == spec
     assert again.digest() == spec.digest()
     assert load_text(json.dumps(spec.resolved())) == spec
+
+
+def test_a_smaller_training_part_is_said_where_it_is_asked_for_alone() -> None:
+    spec = whole()
+    assert "train_examples" not in spec.resolved()["data"]["split"]  # digests of before hold
+    split = spec.data.split.model_copy(update={"train_examples": 50})
+    small = replace(spec, data=replace(spec.data, split=split))
+    assert load_text(json.dumps(small.resolved())) == small and small.digest() != spec.digest()
 
 
 def test_specs_that_differ_have_other_digests() -> None:
