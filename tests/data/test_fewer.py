@@ -1,5 +1,6 @@
 """A smaller training part: as many of each class as of the others, the other parts untouched."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def test_classes_are_as_even_as_their_numbers_allow(count, expected):
 def test_what_a_smaller_number_draws_is_among_what_a_larger_one_draws():
     for y in (WORDS, np.linspace(0.0, 1.0, len(WORDS))):
         kept = [set(fewer(np.arange(len(y)), y, count, seed=5)) for count in range(3, len(y) + 1)]
-        assert all(small < large for small, large in zip(kept, kept[1:], strict=False))
+        assert all(small < large for small, large in itertools.pairwise(kept))
 
 
 def test_the_seed_decides_who_is_drawn():
