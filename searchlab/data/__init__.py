@@ -29,6 +29,7 @@ class Examples:
     """
 
     x: Array
+    """Where it is large (`data/rows.py`), something that is sliced like an array and read from a file."""
     y: Array
     """(n,) labels as strings or whole numbers, or (n,) / (n, horizon) real targets."""
     categories: Array | None = None

@@ -10,10 +10,9 @@ declared in `meta.json`.  Preparing the same data again finds the folders, check
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,9 @@ from searchlab.data import SPLITS, Array, Collection, Examples, SearchSplits
 from searchlab.data.digest import arrays_of, canonical_examples, of_examples, of_values
 from searchlab.data.fewer import fewer
 from searchlab.data.folders import make_folder, read_examples, write_examples
+from searchlab.data.marks import marks, shared
 from searchlab.data.parts import PARTS, check_parts, count_labels, is_labels
+from searchlab.data.rows import pieces, selection
 from searchlab.errors import DataError
 from searchlab.seeds import stream
 
@@ -103,7 +104,9 @@ def prepare(
     if train_examples is not None:
         rows["train"] = fewer(rows["train"], examples.y, train_examples, seed)
     check_parts(examples, rows)
-    parts = {part: canonical_examples(replace(examples.take(rows[part]), fold=None)) for part in PARTS}
+    parts = {part: _part(examples, rows[part]) for part in PARTS}
+    known = marks(examples)
+    marked = {part: [known[row] for row in rows[part]] for part in PARTS}
     split: dict[str, Any] = {
         "rule": rule,
         "validation": validation,
@@ -140,7 +143,7 @@ def prepare(
         counts={part: len(parts[part]) for part in PARTS},
         classes={part: count_labels(parts[part].y) for part in PARTS} if is_labels(examples.y) else {},
         left_out=len(examples) - sum(len(rows[part]) for part in PARTS),
-        duplicates_across_parts=_shared(parts["validation"], [parts["train"]]),
+        duplicates_across_parts=shared(marked["validation"], marked["train"]),
         split=split,
         facts=dict(collection.facts),
     )
@@ -150,7 +153,8 @@ def prepare(
             prepared.duplicates_across_parts,
             prepared.counts["validation"],
         )
-    _seal(Path(prepared.sealed_folder), prepared, parts)
+    of_search = shared(marked["test"], marked["train"] + marked["validation"])
+    _seal(Path(prepared.sealed_folder), parts["test"], of_search)
     _store(Path(prepared.folder), prepared, collection, parts, numbers)
     return prepared
 
@@ -199,51 +203,51 @@ def _checked(collection: Collection) -> Examples:
             raise DataError(f"{name} has shape {array.shape}, but there are {len(examples)} examples.")
     if not len(examples):
         raise DataError(f"the data has no examples ({collection.description}).")
-    _refuse_where(_not_finite(examples.y), "the target is not a finite number")
+    _refuse_where(_where(examples.y, _is_not_finite), "the target is not a finite number")
     if collection.kind == "table":
-        _refuse_where(np.isinf(examples.x), "x is infinite")
+        _refuse_where(_where(examples.x, np.isinf), "x is infinite")
     else:
-        _refuse_where(_not_finite(examples.x), "x is not a finite number")
+        _refuse_where(_where(examples.x, _is_not_finite), "x is not a finite number")
     if examples.group is not None and examples.group.dtype.kind == "U":
         _refuse_where(examples.group == "", "the group is empty")
     return examples
 
 
-def _not_finite(array: Array) -> Array:
-    return ~np.isfinite(array) if array.dtype.kind == "f" else np.zeros(len(array), dtype=bool)
+def _part(examples: Examples, rows: Array) -> Examples:
+    """The canonical examples at `rows`; large inputs stay where they are until they are read."""
+    others = replace(examples, x=np.empty((len(examples), 0)), fold=None).take(rows)
+    return canonical_examples(replace(others, x=selection(examples.x, rows)))
+
+
+def _where(array: Array, is_wrong: Callable[[Array], Array]) -> Array:
+    """(n,) whether a row has anything that `is_wrong`; whole numbers and words never have."""
+    if array.dtype.kind != "f":
+        return np.zeros(len(array), dtype=bool)
+    found = [is_wrong(piece).reshape(len(piece), -1).any(axis=1) for piece in pieces(array)]
+    return np.concatenate(found)
+
+
+def _is_not_finite(array: Array) -> Array:
+    return ~np.isfinite(array)
 
 
 def _refuse_where(wrong: Array, what: str, most: int = 10) -> None:
-    """Raise a `DataError` that names the rows (counted from 0) in which anything is `wrong`."""
+    """Raise a `DataError` that names the rows (counted from 0) that are `wrong`."""
     if wrong.any():
-        rows = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))
+        rows = np.flatnonzero(wrong)
         more = f", … ({len(rows)} in all)" if len(rows) > most else ""
         raise DataError(f"{what} in these rows, counted from 0: {', '.join(map(str, rows[:most]))}{more}.")
 
 
-def _shared(examples: Examples, others: list[Examples]) -> int:
-    """How many of `examples` have inputs that are byte for byte those of one of `others`."""
-    known = {mark for other in others for mark in _fingerprints(other)}
-    return sum(mark in known for mark in _fingerprints(examples))
-
-
-def _fingerprints(examples: Examples) -> list[bytes]:
-    words = [""] * len(examples) if examples.categories is None else ["\0".join(row) for row in examples.categories]
-    return [
-        hashlib.blake2b(x.tobytes() + word.encode(), digest_size=16).digest()
-        for x, word in zip(examples.x, words, strict=True)
-    ]
-
-
-def _seal(folder: Path, prepared: Prepared, parts: Mapping[str, Examples]) -> None:
+def _seal(folder: Path, test: Examples, duplicates_of_search: int) -> None:
     """Put the test rows into `folder`, or see that those there are the same (by their digest, without reading them)."""
-    test = parts["test"]
+    digest = of_examples(test)
 
     def fill(fresh: Path) -> None:
         meta = {
-            "digest": of_examples(test),
+            "digest": digest,
             "arrays": write_examples(fresh, "test", test),
-            "duplicates_of_search": _shared(test, [parts[part] for part in SEARCH]),
+            "duplicates_of_search": duplicates_of_search,
         }
         write_json(fresh / "meta.json", meta)
         for path in fresh.iterdir():
@@ -254,7 +258,7 @@ def _seal(folder: Path, prepared: Prepared, parts: Mapping[str, Examples]) -> No
         folder.parent.chmod(0o700)
         make_folder(folder, fill)
     sealed = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    if sealed["digest"] != of_examples(test):
+    if sealed["digest"] != digest:
         raise DataError(
             "the training and validation rows are those of before, but the test rows have changed since they were "
             f"sealed in {folder}. Restore the data; or, if the change is meant, prepare it into another store."
