@@ -92,7 +92,7 @@ def unmapped(array: Array) -> Array:
     if not isinstance(array, np.memmap) or isinstance(array.base, np.ndarray) or array.nbytes < LARGE:
         return array  # the view of a map has the map as its base, and starts who knows where
     assert array.filename is not None and array.flags.c_contiguous
-    file = Path(array.filename).open("rb")  # noqa: SIM115: it is closed with the rows
+    file = Path(array.filename).open("rb")
     return stored(file, array.shape, array.dtype, offset=int(array.offset)).as_array()
 
 
@@ -101,7 +101,7 @@ def is_in_memory(array: Array) -> bool:
     return isinstance(array, np.ndarray)
 
 
-def pieces(array: Array, size: int = PIECE) -> Iterator[Array]:
-    """`array` in slices of about `size` bytes, at least a row each."""
-    rows = max(1, size // max(1, array.nbytes // max(1, len(array))))
+def pieces(array: Array) -> Iterator[Array]:
+    """`array` in slices of about `PIECE` bytes, at least a row each."""
+    rows = max(1, PIECE // max(1, array.nbytes // max(1, len(array))))
     return (array[begin : begin + rows] for begin in range(0, len(array), rows))

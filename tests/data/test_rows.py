@@ -1,18 +1,15 @@
 """Rows that are read from a file are those of the array, and are prepared, hashed and written as the array is."""
 
-import gc
-import io
-import os
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
-import psutil
 import pytest
 
 from searchlab.data import Collection, Examples, rows
 from searchlab.data.digest import of_array
 from searchlab.data.prepare import load_search, prepare
-from searchlab.data.rows import Rows, is_in_memory, pieces, selection, stored, unmapped
+from searchlab.data.rows import Rows, is_in_memory, pieces, stored, unmapped
 from searchlab.errors import DataError
 
 ARRAY = np.random.default_rng(0).normal(size=(50, 3, 2))
@@ -46,9 +43,7 @@ def test_rows_are_those_of_the_array(file, key):
     found = stored(file, ARRAY.shape, ARRAY.dtype, offset=4)
     np.testing.assert_array_equal(found[key], ARRAY[key])
     places = np.arange(49, -1, -1)
-    np.testing.assert_array_equal(
-        Rows(ARRAY.shape, ARRAY.dtype, lambda key: found[places[key]])[key], ARRAY[::-1][key]
-    )
+    np.testing.assert_array_equal(Rows(ARRAY.shape, ARRAY.dtype, lambda key: found[places[key]])[key], ARRAY[::-1][key])
 
 
 def test_rows_say_what_they_are(file):
@@ -65,9 +60,10 @@ def test_a_file_that_was_cut_off_is_noticed(file):
         stored(file, (51, 3, 2), ARRAY.dtype, offset=4)[:]
 
 
-def test_pieces_are_the_whole(file):
+def test_pieces_are_the_whole(file, monkeypatch):
+    monkeypatch.setattr(rows, "PIECE", 7 * 48)
     for array in (ARRAY, stored(file, ARRAY.shape, ARRAY.dtype, offset=4).as_array()):
-        found = list(pieces(array, 7 * 48))
+        found = list(pieces(array))
         assert {len(piece) for piece in found} == {7, 1}
         np.testing.assert_array_equal(np.concatenate(found), ARRAY)
 
@@ -93,7 +89,9 @@ def test_large_data_is_prepared_as_small_data_is(tmp_path, monkeypatch):
     lazy = Rows(x.shape, x.dtype, lambda key: x[key]).as_array()
     large = prepare(replace(source, examples=replace(source.examples, x=lazy)), **settings, store=tmp_path / "large")
     assert large.digest == small.digest
-    for one, other in zip(load_search(small.folder)[1].train.x, load_search(large.folder, check=True)[1].train.x):
+    for one, other in zip(
+        load_search(small.folder)[1].train.x, load_search(large.folder, check=True)[1].train.x, strict=True
+    ):
         np.testing.assert_array_equal(one, other)
 
 
@@ -112,23 +110,18 @@ def test_numbers_that_are_none_are_found_in_every_piece(tmp_path, monkeypatch):
         )
 
 
-def test_preparing_takes_memory_for_pieces_alone(tmp_path):
-    """256 MiB of pictures; a copy of a part, or a look at each number, would take as much again."""
-    with (tmp_path / "x").open("wb+") as file:
-        row = np.arange(1 << 20, dtype=np.uint8).reshape(1 << 9, 1 << 9, 4)[..., :3]
-        for number in range(342):
-            file.write((row + np.uint8(number)).tobytes())
-            file.write(b"")
-        file.flush()
-        x = stored(file, (342, *row.shape), np.uint8).as_array()
-        gc.collect()
-        peak = _Peak()
-        prepare(
-            Collection(Examples(x, np.arange(342) % 2), "images", "made"),
-            rule="random",
-            validation=0.2,
-            test=0.2,
-            seed=0,
-            store=tmp_path,
-        )
-        assert peak.growth() < 160 << 20
+def test_preparing_takes_memory_for_pieces_alone(tmp_path, monkeypatch):
+    """A copy of a part, or a look at each number as a boolean, would take 20 MiB or more."""
+    monkeypatch.setattr(rows, "LARGE", 1)
+    monkeypatch.setattr(rows, "PIECE", 1 << 20)
+    picture = np.random.default_rng(0).integers(256, size=(256, 256, 3), dtype=np.uint8)
+    x = Rows(
+        (200, *picture.shape), np.uint8, lambda key: picture + np.arange(200, dtype=np.uint8)[key, None, None, None]
+    )
+    source = Collection(Examples(x.as_array(), np.arange(200) % 2), "images", "made")
+    tracemalloc.start()
+    try:
+        prepare(source, rule="random", validation=0.2, test=0.2, seed=0, store=tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 12 << 20
+    finally:
+        tracemalloc.stop()
