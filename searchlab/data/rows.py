@@ -51,9 +51,15 @@ class Rows:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return self[:].astype(dtype or self.dtype, copy=False)
 
-    def as_array(self) -> Array:
-        """These rows, to whoever slices them and does not ask what they are."""
-        return cast(Array, self)
+
+def as_array(rows: Rows) -> Array:
+    """These rows, to whoever slices them and does not ask what they are."""
+    return cast(Array, rows)
+
+
+def kept(rows: Rows) -> Array:
+    """All of `rows` in memory, if they are not `LARGE`."""
+    return rows[:] if rows.nbytes < LARGE else as_array(rows)
 
 
 def stored(file: BinaryIO, shape: tuple[int, ...], dtype: Any, *, offset: int = 0) -> Rows:
@@ -83,8 +89,7 @@ def stored(file: BinaryIO, shape: tuple[int, ...], dtype: Any, *, offset: int = 
 
 def selection(array: Array, places: Array) -> Array:
     """The rows of `array` at `places`; where they are `LARGE` not before they are asked for."""
-    rows = Rows((len(places), *array.shape[1:]), array.dtype, lambda key: array[places[key]])
-    return array[places] if rows.nbytes < LARGE else rows.as_array()
+    return kept(Rows((len(places), *array.shape[1:]), array.dtype, lambda key: array[places[key]]))
 
 
 def unmapped(array: Array) -> Array:
@@ -93,7 +98,7 @@ def unmapped(array: Array) -> Array:
         return array  # the view of a map has the map as its base, and starts who knows where
     assert array.filename is not None and array.flags.c_contiguous
     file = Path(array.filename).open("rb")
-    return stored(file, array.shape, array.dtype, offset=int(array.offset)).as_array()
+    return as_array(stored(file, array.shape, array.dtype, offset=int(array.offset)))
 
 
 def is_in_memory(array: Array) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from searchlab.data import Collection, Examples, rows
 from searchlab.data.digest import of_array
 from searchlab.data.prepare import load_search, prepare
-from searchlab.data.rows import Rows, is_in_memory, pieces, stored, unmapped
+from searchlab.data.rows import Rows, as_array, is_in_memory, pieces, stored, unmapped
 from searchlab.errors import DataError
 
 ARRAY = np.random.default_rng(0).normal(size=(50, 3, 2))
@@ -62,14 +62,14 @@ def test_a_file_that_was_cut_off_is_noticed(file):
 
 def test_pieces_are_the_whole(file, monkeypatch):
     monkeypatch.setattr(rows, "PIECE", 7 * 48)
-    for array in (ARRAY, stored(file, ARRAY.shape, ARRAY.dtype, offset=4).as_array()):
+    for array in (ARRAY, as_array(stored(file, ARRAY.shape, ARRAY.dtype, offset=4))):
         found = list(pieces(array))
         assert {len(piece) for piece in found} == {7, 1}
         np.testing.assert_array_equal(np.concatenate(found), ARRAY)
 
 
 def test_the_digest_is_that_of_the_array(file, monkeypatch):
-    assert of_array(stored(file, ARRAY.shape, ARRAY.dtype, offset=4).as_array()) == of_array(ARRAY)
+    assert of_array(as_array(stored(file, ARRAY.shape, ARRAY.dtype, offset=4))) == of_array(ARRAY)
 
 
 def test_a_large_map_is_read_and_its_view_is_left_alone(tmp_path, monkeypatch):
@@ -86,7 +86,7 @@ def test_large_data_is_prepared_as_small_data_is(tmp_path, monkeypatch):
     settings = {"rule": "stratified", "validation": 0.25, "test": 0.25, "seed": 3}
     small = prepare(source, **settings, store=tmp_path / "small")
     monkeypatch.setattr(rows, "LARGE", 1)
-    lazy = Rows(x.shape, x.dtype, lambda key: x[key]).as_array()
+    lazy = as_array(Rows(x.shape, x.dtype, lambda key: x[key]))
     large = prepare(replace(source, examples=replace(source.examples, x=lazy)), **settings, store=tmp_path / "large")
     assert large.digest == small.digest
     for one, other in zip(
@@ -118,7 +118,7 @@ def test_preparing_takes_memory_for_pieces_alone(tmp_path, monkeypatch):
     x = Rows(
         (200, *picture.shape), np.uint8, lambda key: picture + np.arange(200, dtype=np.uint8)[key, None, None, None]
     )
-    source = Collection(Examples(x.as_array(), np.arange(200) % 2), "images", "made")
+    source = Collection(Examples(as_array(x), np.arange(200) % 2), "images", "made")
     tracemalloc.start()
     try:
         prepare(source, rule="random", validation=0.2, test=0.2, seed=0, store=tmp_path)

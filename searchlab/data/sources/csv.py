@@ -44,25 +44,33 @@ class Csv:
 
     def load(self, options: CsvOptions, folder: Path) -> Collection:
         """One example a row, or windows of rows; a message names lines as an editor counts them."""
-        path = file_at(options.path, folder)
-        with path.open("rb") as file:
-            names, lines = _scan(options.path, file, options)
-        frame = pd.read_csv(
-            path,
-            sep=options.separator,
-            encoding="utf-8-sig" if options.encoding == "utf-8" else options.encoding,
-            dtype=str,
-            header=0,
-            names=names,
-            index_col=False,
-            na_filter=False,
+        return collect(sheet_at(file_at(options.path, folder), options), options)
+
+
+def sheet_at(path: Path, options: CsvOptions) -> Sheet:
+    """The table in the file `path`, which messages call as `options` do.
+
+    Raises:
+        DataError: It is no CSV, or its rows and its header differ.
+    """
+    with path.open("rb") as file:
+        names, lines = _scan(options.path, file, options)
+    frame = pd.read_csv(
+        path,
+        sep=options.separator,
+        encoding="utf-8-sig" if options.encoding == "utf-8" else options.encoding,
+        dtype=str,
+        header=0,
+        names=names,
+        index_col=False,
+        na_filter=False,
+    )
+    if len(frame) != len(lines):
+        raise DataError(
+            f"{options.path} reads as {len(lines)} rows or as {len(frame)}, as one takes its quotes; "
+            'put cells that hold quotes or line breaks in "…" and double the quotes inside.'
         )
-        if len(frame) != len(lines):
-            raise DataError(
-                f"{options.path} reads as {len(lines)} rows or as {len(frame)}, as one takes its quotes; "
-                'put cells that hold quotes or line breaks in "…" and double the quotes inside.'
-            )
-        return collect(Sheet(options.path, frame, lines, "line", tuple(options.missing)), options)
+    return Sheet(options.path, frame, lines, "line", tuple(options.missing))
 
 
 def _scan(name: str, file: BinaryIO, options: CsvOptions) -> tuple[list[str], Array]:
