@@ -20,7 +20,7 @@ class Arrays:
     """Encoded examples, ready for a model."""
 
     x: Array
-    """(n, *problem.input_shape), float32, or int32 for tokens."""
+    """(n, *problem.input_shape), float32, or int32 for tokens; `Rows` where they are too large for memory."""
     y: Array
     """(n,) int32 class numbers, or (n, units) float32 scaled targets."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from searchlab.data import Array, Collection, Examples
+from searchlab.data.rows import pieces, unmapped
 from searchlab.errors import DataError
 
 if TYPE_CHECKING:
@@ -79,8 +80,9 @@ def like(x: Array, shape: tuple[int, ...], noun: str) -> Array:
 
 
 def _finite(x: Array, noun: str) -> Array:
-    if np.issubdtype(x.dtype, np.inexact):
-        bad = np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))
+    if np.issubdtype(x.dtype, np.inexact) and len(x):
+        is_finite = [np.isfinite(piece).reshape(len(piece), -1).all(axis=1) for piece in pieces(unmapped(x))]
+        bad = np.flatnonzero(~np.concatenate(is_finite))
         if len(bad):
             raise DataError(
                 f"{len(bad)} of {len(x)} {noun} hold NaN or infinite numbers, example {bad[0]} first; "

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from searchlab.data import Array, Collection, Examples
+from searchlab.data.rows import unmapped
 from searchlab.lazy import lazy
+from searchlab.tasks._encoded import encoded
 from searchlab.tasks._inputs import like, numbers
 from searchlab.tasks._scaling import Scaling
 
@@ -30,11 +32,15 @@ class Pictures:
     def fit(cls, collection: Collection, train: Examples) -> Pictures:
         """Mean and deviation of each channel of the training images."""
         x = numbers(train.x, "images", "(n, height, width, channels)", dimensions=4)
-        return cls(x.shape[1:], Scaling.fit(x))
+        return cls(x.shape[1:], Scaling.fit(unmapped(x)))
 
     def encode(self, examples: Examples) -> Array:
         """(n, height, width, channels) float32."""
-        return self.scaling.apply(like(examples.x, self.shape, "images"))
+        return self.encoded(examples, self.shape)
+
+    def encoded(self, examples: Examples, shape: tuple[int, ...]) -> Array:
+        """(n, *shape) float32."""
+        return encoded(like(examples.x, self.shape, "images"), shape, self.scaling.apply)
 
     def front(self) -> list[keras.layers.Layer]:
         """One `Rescaling`."""
@@ -71,7 +77,7 @@ class Rows:
 
     def encode(self, examples: Examples) -> Array:
         """(n, height, width * channels) float32."""
-        return self.pictures.encode(examples).reshape(len(examples), *self.shape)
+        return self.pictures.encoded(examples, self.shape)
 
     def front(self) -> list[keras.layers.Layer]:
         """One model, which knows the shape of raw images: `Rescaling`, then `Reshape`."""

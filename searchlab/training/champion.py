@@ -9,6 +9,7 @@ import numpy as np
 
 from searchlab.atomic import write_with
 from searchlab.data import Array
+from searchlab.data.rows import is_in_memory
 from searchlab.errors import DataError, MissingExtra, SpecError, UnknownName
 from searchlab.lazy import lazy
 from searchlab.records import TrainingPlan, Trial
@@ -17,9 +18,10 @@ from searchlab.tasks import Encoding
 if TYPE_CHECKING:
     import keras
 
-    from searchlab.training import recipe, weights
+    from searchlab.training import order, recipe, weights
 else:
     keras = lazy("keras")
+    order = lazy("searchlab.training.order")
     recipe = lazy("searchlab.training.recipe")
     weights = lazy("searchlab.training.weights")
 
@@ -41,7 +43,9 @@ def restore(plan: TrainingPlan, encoding: Encoding, trial: Trial, path: str | Pa
 
 def predict(model: keras.Model, x: Array) -> Array:
     """(n, units) float32 outputs of `model` for inputs `x`."""
-    return np.asarray(model.predict(x, batch_size=PREDICTION_BATCH, verbose=0), np.float32)
+    if is_in_memory(x):
+        return np.asarray(model.predict(x, batch_size=PREDICTION_BATCH, verbose=0), np.float32)
+    return np.asarray(model.predict(order.InOrder(x, batch_size=PREDICTION_BATCH), verbose=0), np.float32)
 
 
 def exportable(model: keras.Model, encoding: Encoding) -> keras.Model:

@@ -1,4 +1,4 @@
-"""In which order the training examples of an epoch are seen: the same in every engine, known from the seed alone."""
+"""In which order examples are seen: the same in every engine, in training known from the epoch and the seed alone."""
 
 from __future__ import annotations
 
@@ -40,3 +40,18 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         return self._examples.x[rows], self._examples.y[rows]
+
+
+class InOrder(keras.utils.PyDataset):  # type: ignore[misc]
+    """Examples as they stand, in batches: for what is not all in memory, of which Keras would make an array."""
+
+    def __init__(self, x: Array, y: Array | None = None, *, batch_size: int) -> None:
+        super().__init__()
+        self._arrays = (x,) if y is None else (x, y)
+        self._batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._arrays[0]) // self._batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        return tuple(array[index * self._batch_size : (index + 1) * self._batch_size] for array in self._arrays)

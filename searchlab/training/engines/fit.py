@@ -19,13 +19,14 @@ from typing import Any
 import keras
 
 from searchlab.data import Array, SearchSplits
+from searchlab.data.rows import is_in_memory
 from searchlab.optim.rate import EpochRates
 from searchlab.records import Cohort, Epoch, TrainingPlan, Trial, TrialResult
 from searchlab.tasks import Arrays, Encoding
 from searchlab.training import Engine, Progress
 from searchlab.training.account import Account
 from searchlab.training.handover import Abandoned, handover
-from searchlab.training.order import Batches
+from searchlab.training.order import Batches, InOrder
 from searchlab.training.recipe import Recipe, precision, summary_of
 
 VALIDATION_BATCH = 256
@@ -94,13 +95,14 @@ def _train(
                 for epoch in account.past:
                     account.is_pruned = account.is_pruned or report(epoch)
             if not account.is_over:
+                batch = max(VALIDATION_BATCH, recipe.training.batch_size)
                 model.fit(
                     batches,
                     epochs=plan.epochs,
                     initial_epoch=account.course.epochs,
                     shuffle=False,
-                    validation_data=(splits.validation.x, splits.validation.y),
-                    validation_batch_size=max(VALIDATION_BATCH, recipe.training.batch_size),
+                    validation_data=_judged(splits.validation, batch),
+                    validation_batch_size=batch,
                     callbacks=[watch],
                     verbose=0,
                 )
@@ -110,6 +112,13 @@ def _train(
     finally:
         model = watch = None
         keras.utils.clear_session()
+
+
+def _judged(validation: Arrays, batch_size: int) -> Any:
+    """The validation examples as `keras.Model.fit` takes them."""
+    if is_in_memory(validation.x):
+        return validation.x, validation.y
+    return InOrder(validation.x, validation.y, batch_size=batch_size)
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]

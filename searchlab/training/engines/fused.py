@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from searchlab.data import Array, SearchSplits
+from searchlab.data.rows import is_in_memory
 from searchlab.optim import Memory
 from searchlab.records import Cohort, TrainingPlan
 from searchlab.tasks import Arrays, Encoding
@@ -146,7 +147,7 @@ class _Data:
 
     def __init__(self, arrays: Arrays) -> None:
         self._arrays = arrays
-        self._is_resident = arrays.x.nbytes <= RESIDENT
+        self._is_resident = is_in_memory(arrays.x) and arrays.x.nbytes <= RESIDENT
         self._row = max(1, arrays.x.nbytes // max(1, len(arrays)))
         self.whole: tuple[Any, ...] = (tf.constant(arrays.x), tf.constant(arrays.y)) if self._is_resident else ()
 

@@ -32,6 +32,7 @@ import keras
 import numpy as np
 
 from searchlab.data import Array, SearchSplits
+from searchlab.data.rows import is_in_memory
 from searchlab.errors import MissingExtra, SpecError
 
 if importlib.util.find_spec("jax") is None:
@@ -241,7 +242,7 @@ class _Data:
     def __init__(self, arrays: Arrays) -> None:
         self._arrays = arrays
         self._row = max(1, arrays.x.nbytes // max(1, len(arrays)))
-        self.is_resident = arrays.x.nbytes <= RESIDENT
+        self.is_resident = is_in_memory(arrays.x) and arrays.x.nbytes <= RESIDENT
         self._whole = (jnp.asarray(arrays.x), jnp.asarray(arrays.y)) if self.is_resident else None
 
     def __len__(self) -> int:
