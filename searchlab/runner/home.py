@@ -6,6 +6,7 @@
   outbox/STUDY_UID/         what MLflow has not got yet, and, compressed, what it has
   data/DIGEST/              prepared examples that trials may see
   sealed/DIGEST/            test examples, read once by the final test
+  known/FINGERPRINT.json    which of these was prepared from which files
   studies/NAME/             study.yaml (resolved), study.json, weights/, checkpoints/, logs/, results.jsonl,
                             results.reserve, ledger.jsonl, champion.keras, report.html
 """
@@ -41,6 +42,11 @@ class Home:
     def tracking_uri(self) -> str:
         """The MLflow store of studies that name none."""
         return urls.of_sqlite(self.folder / "mlflow.db")
+
+    @property
+    def known(self) -> Path:
+        """Which data were prepared from which files."""
+        return self.folder / "known"
 
     def study(self, name: str) -> StudyFolder:
         """The files of the study `name`."""

@@ -13,6 +13,7 @@ from searchlab.data.prepare import Prepared, load_search, prepare
 from searchlab.errors import SpecError
 from searchlab.models import FAMILIES
 from searchlab.records import EarlyStopping, Objective, TrainingPlan
+from searchlab.runner import known
 from searchlab.runner.check import Checked, check
 from searchlab.runner.home import Home, StudyFolder
 from searchlab.runner.machine import LIBRARIES, versions
@@ -54,27 +55,9 @@ def assemble(spec: StudySpec, home: Home, watcher: Watcher, checked: Checked | N
     """
     checked = checked or check(spec)
     watcher.stage(f"preparing the data: {spec.data.source.name}")
-    collection = SOURCES.get(spec.data.source.name).load(checked.source, spec.folder)
-    task = TASKS.get(spec.task)
-    if collection.kind not in task.accepts:
-        raise SpecError(
-            f"{spec.task} learns from {' or '.join(task.accepts)}, but {spec.data.source.name} gives {collection.kind}",
-            spec.mark("task"),
-        )
-    split = spec.data.split
-    prepared = prepare(
-        collection,
-        rule=split.by,
-        validation=split.validation,
-        test=split.test,
-        seed=split.seed,
-        embargo=split.embargo,
-        shuffle_labels=spec.data.shuffle_labels,
-        train_examples=split.train_examples,
-        store=home.folder,
-    )
+    prepared = _prepared(spec, checked, home)
     seen, splits = load_search(prepared.folder)
-    encoding = task.fit(seen, splits.train)
+    encoding = TASKS.get(spec.task).fit(seen, splits.train)
     _check_families(spec, encoding)
     return Lab(
         spec=spec,
@@ -87,6 +70,32 @@ def assemble(spec: StudySpec, home: Home, watcher: Watcher, checked: Checked | N
         plan=plan_of(spec, checked.objective, home),
         guesses=first_guesses(spec.space),
     )
+
+
+def _prepared(spec: StudySpec, checked: Checked, home: Home) -> Prepared:
+    """The data of `spec`, split and stored: as they are known from before, or read."""
+    note = known.note_of(spec, checked, home)
+    prepared = known.recall(note, home) if note is not None else None
+    if prepared is not None:
+        _check_kind(spec, prepared.kind)
+        return prepared
+    collection = SOURCES.get(spec.data.source.name).load(checked.source, spec.folder)
+    _check_kind(spec, collection.kind)
+    split = spec.data.split
+    prepared = prepare(
+        collection,
+        rule=split.by,
+        validation=split.validation,
+        test=split.test,
+        seed=split.seed,
+        embargo=split.embargo,
+        shuffle_labels=spec.data.shuffle_labels,
+        train_examples=split.train_examples,
+        store=home.folder,
+    )
+    if note is not None:
+        known.remember(note, prepared)
+    return prepared
 
 
 def plan_of(spec: StudySpec, objective: Objective, home: Home) -> TrainingPlan:
@@ -157,6 +166,15 @@ def keep(lab: Lab, resolved: str) -> None:
 def _git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
     return done.stdout.strip()
+
+
+def _check_kind(spec: StudySpec, kind: str) -> None:
+    task = TASKS.get(spec.task)
+    if kind not in task.accepts:
+        raise SpecError(
+            f"{spec.task} learns from {' or '.join(task.accepts)}, but {spec.data.source.name} gives {kind}",
+            spec.mark("task"),
+        )
 
 
 def _check_families(spec: StudySpec, encoding: Encoding) -> None:
