@@ -21,6 +21,7 @@ import numpy as np
 
 from searchlab.atomic import write_json, write_text
 from searchlab.data import SPLITS, Array, Collection, Examples, SearchSplits
+from searchlab.data.copies import Policy, clusters, count_copies, near_across, part_together, refuse_across
 from searchlab.data.digest import arrays_of, canonical_examples, of_examples, of_values
 from searchlab.data.fewer import fewer
 from searchlab.data.folders import make_folder, read_examples, write_examples
@@ -60,6 +61,8 @@ class Prepared:
     """Examples that belong to no part (embargo, a smaller training part)."""
     duplicates_across_parts: int
     """Validation examples that are equal to a training example.  Of the test part, only the seal tells."""
+    near_duplicates_across_parts: int
+    """Validation images that are copies of a training image, nearly so included, where these were looked for."""
     split: Mapping[str, Any]
     """Rule, shares, seed, embargo, shuffle_labels, and what else was asked for."""
     facts: Mapping[str, Any]
@@ -72,7 +75,8 @@ class Prepared:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Prepared:
         """The one whose `to_json` gave `content`."""
-        return cls(**{**content, **{name: tuple(content[name]) for name in ("columns", "category_columns", "shape")}})
+        lists = {name: tuple(content[name]) for name in ("columns", "category_columns", "shape")}
+        return cls(**{"near_duplicates_across_parts": 0, **content, **lists})  # it came later than the others
 
 
 def prepare(
@@ -86,11 +90,13 @@ def prepare(
     embargo: int = 0,
     shuffle_labels: bool = False,
     train_examples: int | None = None,
+    duplicates: Policy = "warn",
 ) -> Prepared:
     """Split `collection` by `rule` and store both sides under `store`, or find them there.
 
     `shuffle_labels` permutes the targets by `seed` before the split: what is then above chance was memorised
     (Zhang et al. 2017, arXiv:1611.03530).  `train_examples` cuts the training part to so many (`data/fewer.py`).
+    `duplicates` says what is done about copies in two parts (`data/copies.py`).
 
     Raises:
         DataError: No such split exists, or what is stored is not what was written.
@@ -99,24 +105,27 @@ def prepare(
     examples = _checked(collection)
     if shuffle_labels:
         examples = replace(examples, y=examples.y[stream(seed, "shuffle_labels").permutation(len(examples))])
-    found = SPLITS.get(rule).part(examples, validation=validation, test=test, seed=seed, embargo=embargo)
+    known = marks(examples)
+    shares: dict[str, Any] = {"validation": validation, "test": test, "seed": seed, "embargo": embargo}
+    looks_for_all = duplicates in ("fail", "together")
+    cluster = clusters(replace(collection, examples=examples), known) if looks_for_all else np.arange(len(examples))
+    if duplicates == "together":
+        found = part_together(rule, examples, cluster, **shares)
+    else:
+        found = SPLITS.get(rule).part(examples, **shares)
     rows: dict[str, Array] = dict(zip(PARTS, found, strict=True))
     if train_examples is not None:
         rows["train"] = fewer(rows["train"], examples.y, train_examples, seed)
     check_parts(examples, rows)
+    if duplicates == "fail":
+        refuse_across(cluster, rows, collection.names)
     parts = {part: _part(examples, rows[part]) for part in PARTS}
-    known = marks(examples)
     marked = {part: [known[row] for row in rows[part]] for part in PARTS}
-    split: dict[str, Any] = {
-        "rule": rule,
-        "validation": validation,
-        "test": test,
-        "seed": seed,
-        "embargo": embargo,
-        "shuffle_labels": shuffle_labels,
-    }
+    split: dict[str, Any] = {"rule": rule, **shares, "shuffle_labels": shuffle_labels}
     if train_examples is not None:  # absent otherwise: the digests of before stay as they were
         split["train_examples"] = train_examples
+    if duplicates == "together":
+        split["duplicates"] = duplicates
     numbers = {part: rows[part].tolist() for part in PARTS}
     digest = of_values(
         {
@@ -144,15 +153,12 @@ def prepare(
         classes={part: count_labels(parts[part].y) for part in PARTS} if is_labels(examples.y) else {},
         left_out=len(examples) - sum(len(rows[part]) for part in PARTS),
         duplicates_across_parts=shared(marked["validation"], marked["train"]),
+        near_duplicates_across_parts=near_across(examples, collection.kind, rows) if duplicates == "warn" else 0,
         split=split,
-        facts=dict(collection.facts),
+        facts={**collection.facts, **({"copies": count_copies(cluster)} if looks_for_all else {})},
     )
-    if prepared.duplicates_across_parts:
-        log.warning(
-            "%d of %d validation examples are equal to a training example",
-            prepared.duplicates_across_parts,
-            prepared.counts["validation"],
-        )
+    if duplicates != "ignore":
+        _warn_of_copies(prepared)
     of_search = shared(marked["test"], marked["train"] + marked["validation"])
     _seal(Path(prepared.sealed_folder), parts["test"], of_search)
     _store(Path(prepared.folder), prepared, collection, parts, numbers)
@@ -193,6 +199,21 @@ def load_prepared(folder: str | Path) -> Prepared:
     about = _read_meta(folder)["prepared"]
     sealed = folder.parent.parent / "sealed" / folder.name
     return Prepared.from_json({**about, "folder": str(folder), "sealed_folder": str(sealed)})
+
+
+def _warn_of_copies(prepared: Prepared) -> None:
+    whole = prepared.counts["validation"]
+    for count, words in (
+        (prepared.duplicates_across_parts, "equal to a training example"),
+        (prepared.near_duplicates_across_parts, "copies or near copies of a training example"),
+    ):
+        if count:
+            log.warning(
+                "%d of %d validation examples are %s; `data: {duplicates: together}` keeps copies in one part",
+                count,
+                whole,
+                words,
+            )
 
 
 def _checked(collection: Collection) -> Examples:

@@ -91,6 +91,7 @@ def _prepared(spec: StudySpec, checked: Checked, home: Home) -> Prepared:
         embargo=split.embargo,
         shuffle_labels=spec.data.shuffle_labels,
         train_examples=split.train_examples,
+        duplicates=spec.data.duplicates,
         store=home.folder,
     )
     if note is not None:

@@ -7,12 +7,13 @@ options) are `if`/`then` with closed `then` branches, since `unevaluatedProperti
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from pydantic import BaseModel
 
 from searchlab.catalog import Catalog
 from searchlab.data import SOURCES, SPLITS
+from searchlab.data.copies import Policy
 from searchlab.executors import EXECUTORS
 from searchlab.options import Options, layer_count_of
 from searchlab.runner.engines import AUTO
@@ -133,6 +134,11 @@ def _data() -> Schema:
         "source": {**_names(SOURCES), "description": "Where the examples come from."},
         "split": _section(SplitSpec, by=_names(SPLITS)),
         "shuffle_labels": {"type": "boolean", "default": False, "description": "A null study: nothing to learn."},
+        "duplicates": {
+            "enum": list(get_args(Policy)),
+            "default": "warn",
+            "description": "What is done about copies, equal or (images) nearly so, in two parts of the split.",
+        },
     }
     branches = []
     for name, options in options_of(SOURCES).items():

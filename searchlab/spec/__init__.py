@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from searchlab.config import Node
+from searchlab.data.copies import Policy
 from searchlab.errors import Mark
 from searchlab.options import Options
 from searchlab.records import Direction
@@ -72,6 +73,8 @@ class DataSpec:
     split: SplitSpec
     shuffle_labels: bool = False
     """Permute the targets: a null study, in which nothing can be learned."""
+    duplicates: Policy = "warn"
+    """What is done about copies in two parts of the split."""
 
 
 class StoppingSpec(Options):
@@ -204,6 +207,7 @@ class StudySpec:
                 **json.loads(json.dumps(source.options)),
                 "split": self.data.split.model_dump(exclude_none=True),  # as before there was a smaller training part
                 "shuffle_labels": self.data.shuffle_labels,
+                **({} if self.data.duplicates == "warn" else {"duplicates": self.data.duplicates}),
             },
             "task": self.task,
             "space": grammar_of(self.space),
