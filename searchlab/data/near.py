@@ -38,7 +38,7 @@ ALIKE = 0.85
 ALIKE_IN_DETAIL = 0.7
 """And that of their details; more where all images look alike, such as drawn digits."""
 
-STRANGERS = 10_000
+STRANGERS = 4000
 """Pairs drawn at random, which show how much different images of these data agree."""
 
 FAR = 7.0
