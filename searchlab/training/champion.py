@@ -27,6 +27,8 @@ else:
 
 FORMATS = ("keras", "onnx", "saved_model")
 PREDICTION_BATCH = 256
+PREDICTION_BYTES = 16 << 20
+"""Of a batch of large examples, at most."""
 
 
 def restore(plan: TrainingPlan, encoding: Encoding, trial: Trial, path: str | Path) -> keras.Model:
@@ -43,9 +45,10 @@ def restore(plan: TrainingPlan, encoding: Encoding, trial: Trial, path: str | Pa
 
 def predict(model: keras.Model, x: Array) -> Array:
     """(n, units) float32 outputs of `model` for inputs `x`."""
+    batch = max(1, min(PREDICTION_BATCH, PREDICTION_BYTES * len(x) // max(1, x.nbytes)))
     if is_in_memory(x):
-        return np.asarray(model.predict(x, batch_size=PREDICTION_BATCH, verbose=0), np.float32)
-    return np.asarray(model.predict(order.InOrder(x, batch_size=PREDICTION_BATCH), verbose=0), np.float32)
+        return np.asarray(model.predict(x, batch_size=batch, verbose=0), np.float32)
+    return np.asarray(model.predict(order.InOrder(x, batch_size=batch), verbose=0), np.float32)
 
 
 def exportable(model: keras.Model, encoding: Encoding) -> keras.Model:

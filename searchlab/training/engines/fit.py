@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
@@ -30,7 +31,10 @@ from searchlab.training.order import Batches, InOrder
 from searchlab.training.recipe import Recipe, precision, summary_of
 
 VALIDATION_BATCH = 256
-"""Examples in each validation batch, at least; metrics do not depend on it."""
+"""Examples in each validation batch, at least, where they are small; metrics do not depend on it."""
+
+VALIDATION_BYTES = 16 << 20
+"""Bytes of such a batch, at most: the first layer's outputs are many times as much."""
 
 
 class Fit:
@@ -95,7 +99,7 @@ def _train(
                 for epoch in account.past:
                     account.is_pruned = account.is_pruned or report(epoch)
             if not account.is_over:
-                batch = max(VALIDATION_BATCH, recipe.training.batch_size)
+                batch = validation_batch(encoding.problem.input_shape, recipe.training.batch_size)
                 model.fit(
                     batches,
                     epochs=plan.epochs,
@@ -112,6 +116,11 @@ def _train(
     finally:
         model = watch = None
         keras.utils.clear_session()
+
+
+def validation_batch(shape: tuple[int, ...], batch_size: int) -> int:
+    """How many examples of `shape` are judged at a time by a trial that trains on `batch_size` at a time."""
+    return max(batch_size, min(VALIDATION_BATCH, VALIDATION_BYTES // (4 * math.prod(shape))))
 
 
 def _judged(validation: Arrays, batch_size: int) -> Any:

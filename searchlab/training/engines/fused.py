@@ -28,7 +28,7 @@ from searchlab.records import Cohort, TrainingPlan
 from searchlab.tasks import Arrays, Encoding
 from searchlab.training import Engine, Progress
 from searchlab.training.account import Account
-from searchlab.training.engines.fit import VALIDATION_BATCH, instead
+from searchlab.training.engines.fit import instead, validation_batch
 from searchlab.training.order import order
 from searchlab.training.program import steps
 from searchlab.training.program.dials import NotShared
@@ -209,7 +209,7 @@ class Fused:
                 rates = recipe.rates(epoch, recipe.steps(len(train)), account.course.history)
                 rows = order(recipe.seed, epoch, len(train))
                 state, total, metrics = program.train(state, knobs, train, rows, rates, batch)
-                judged = program.judge(state, validation, max(VALIDATION_BATCH, batch))
+                judged = program.judge(state, validation, validation_batch(template.model.input_shape[1:], batch))
                 found = template.names(metrics, judged) | {
                     "total_loss": float(total),
                     "learning_rate": float(rates[-1]),

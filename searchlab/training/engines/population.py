@@ -49,7 +49,7 @@ from searchlab.records import Cohort, Epoch, TrainingPlan, Trial, TrialResult
 from searchlab.tasks import Arrays, Encoding
 from searchlab.training import Engine, Progress
 from searchlab.training.account import Account
-from searchlab.training.engines.fit import VALIDATION_BATCH, instead
+from searchlab.training.engines.fit import instead, validation_batch
 from searchlab.training.order import order
 from searchlab.training.program import steps
 from searchlab.training.program.convolution import quicken
@@ -99,7 +99,7 @@ class Program:
         self.optimizers = optimizers
         self.lanes = lanes
         self._batch = batch
-        self._validation_batch = max(VALIDATION_BATCH, batch)
+        self._validation_batch = validation_batch(template.model.input_shape[1:], batch)
         self._rules = steps.rules(optimizers)
         self._metrics = template.metrics
         self._fills_up = _examples_are_apart(template.model)
