@@ -49,11 +49,10 @@ def note_of(spec: StudySpec, checked: Checked, home: Home) -> Path | None:
 
 def recall(note: Path, home: Home) -> Prepared | None:
     """What `note` tells of, if it is there and whole."""
-    try:
-        digest = json.loads(note.read_text(encoding="utf-8"))["digest"]
-    except (OSError, ValueError, KeyError):
+    digest = digest_in(note)
+    if digest is None:
         return None
-    folder = home.folder / "data" / str(digest)
+    folder = home.folder / "data" / digest
     try:
         load_search(folder, check=True)
         prepared = load_prepared(folder)
@@ -61,6 +60,14 @@ def recall(note: Path, home: Home) -> Prepared | None:
         log.warning("prepared data are known, but not used: %s", error)
         return None
     return prepared if Path(prepared.sealed_folder, "meta.json").exists() else None
+
+
+def digest_in(note: Path) -> str | None:
+    """The digest of the data that `note` tells of; None where there is none, or it is damaged."""
+    try:
+        return str(json.loads(note.read_text(encoding="utf-8"))["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def remember(note: Path, prepared: Prepared) -> None:

@@ -14,6 +14,7 @@ import psutil
 
 from searchlab.failpoints import failpoint
 from searchlab.records import ENDED, StudyResult
+from searchlab.runner import known
 from searchlab.runner.best_weights import BestWeights
 from searchlab.runner.home import Home, StudyFolder
 from searchlab.runner.stored import read_study, stored_spec, study_names
@@ -90,6 +91,9 @@ def _unused_data(home: Home) -> Iterator[Rubbish]:
         for path in sorted((home.folder / part).glob("*")):
             if path.is_dir() and path.name not in used and _age(path) > UNFINISHED:
                 yield _rubbish(path, "examples that no study uses")
+    for path in sorted(home.known.glob("*.json")):
+        if known.digest_in(path) not in used and _age(path) > UNFINISHED:
+            yield _rubbish(path, "a note on examples that no study uses")
 
 
 def _unfinished(home: Home) -> Iterator[Rubbish]:

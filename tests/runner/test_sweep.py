@@ -62,6 +62,9 @@ def home(tmp_path: Path) -> Home:
             (home.folder / part / name).mkdir(parents=True)
             (home.folder / part / name / "x.npy").write_bytes(b"x" * 50)
             age(home.folder / part / name)
+        home.known.mkdir(exist_ok=True)
+        (home.known / f"{name}.json").write_text(json.dumps({"digest": name}), encoding="utf-8")
+        os.utime(home.known / f"{name}.json", (0, 0))
     (folder.folder / "data.json").write_text(json.dumps({"digest": "used"}), encoding="utf-8")
     (folder.folder / "results.jsonl").write_text("kept", encoding="utf-8")
     for number in (os.getpid(), 2**22 + 1):
@@ -89,9 +92,14 @@ def test_finds_what_nobody_needs_and_nothing_else(home: Home) -> None:
         "studies/digits/.tmp-old",
         "data/unused",
         "sealed/unused",
+        "known/unused.json",
     }
     assert {path for path in home.folder.rglob("*") if path in everything} == everything  # looking removes nothing
-    assert sweep.remove(found) == sum(item.bytes for item in found) == 6 * 100 + 2 * 100 + 2 * 50
+    assert (
+        sweep.remove(found)
+        == sum(item.bytes for item in found)
+        == 6 * 100 + 2 * 100 + 2 * 50 + len('{"digest": "unused"}')
+    )
     assert sweep.find(home) == ()
     assert (folder / "weights" / "trial-0001.weights.npz").exists() and (folder / "results.jsonl").exists()
     assert (folder / "checkpoints" / "trial-0003.ckpt").exists()
