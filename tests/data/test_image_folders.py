@@ -4,6 +4,8 @@ import io
 import logging
 import os
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 
@@ -81,10 +83,22 @@ def test_f1_odd_modes_become_plain_pixels(tmp_path):
     for name, image in {"deep": deep, "clear": clear, "palette": palette}.items():
         save(tmp_path / "photos" / name / "1.png", image)
     save(tmp_path / "photos" / "print" / "1.jpg", Image.new("CMYK", (8, 8), (0, 255, 255, 0)))
+    save(tmp_path / "photos" / "grey" / "1.jpg", Image.new("L", (8, 8), 90))
+    save(tmp_path / "photos" / "bit" / "1.png", Image.new("1", (8, 8), 1))
+    save(tmp_path / "photos" / "film" / "1.tiff", deep)
+    save(tmp_path / "photos" / "half" / "1.png", Image.new("LA", (8, 8), (0, 0)))
+    hole = Image.new("P", (8, 8), 3)
+    hole.putpalette([0, 0, 0, 9, 9, 9, 9, 9, 9, *RED, *BLUE])
+    hole.paste(4, (4, 0, 8, 8))
+    save(tmp_path / "photos" / "hole" / "1.png", hole, transparency=3)
     found = read(tmp_path).examples
     pixels = {str(y): tuple(map(int, x[0, 0])) for x, y in zip(found.x, found.y, strict=True)}
     assert pixels["deep"] == (100, 100, 100) and pixels["clear"] == (255, 255, 255) and pixels["palette"] == RED
     assert pixels["print"][0] > 200 > 60 > pixels["print"][1]
+    assert pixels["film"] == (100, 100, 100) and pixels["bit"] == pixels["half"] == (255, 255, 255)
+    assert max(abs(level - 90) for level in pixels["grey"]) < 3
+    hole_at = found.y.tolist().index("hole")
+    assert tuple(found.x[hole_at, 0, 0]) == (255, 255, 255) and tuple(found.x[hole_at, 0, 7]) == BLUE
 
 
 def test_f1_all_bad_files_are_listed_by_path_in_one_go(photos, tmp_path):
@@ -120,6 +134,32 @@ def test_f2_a_bomb_is_refused_unread_whatever_is_allowed(photos, tmp_path):
     for most in (50_000_000, 100_000_000, 10**12):
         with pytest.raises(DataError, match=r"bomb.png: (it has far more pixels|50000 × 50000)"):
             read(tmp_path, max_pixels=most)
+
+
+def test_f2_bombs_take_no_memory(tmp_path):
+    """In a process of its own, since a peak is for ever.  Each would be 7 GiB."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "png")
+    folder = tmp_path / "photos" / "cat"
+    folder.mkdir(parents=True)
+    (folder / "a.png").write_bytes(bomb_of(buffer.getvalue()))
+    (folder / "b.ppm").write_bytes(b"P6 50000 50000 255\n" + bytes(1000))
+    (folder / "c.gif").write_bytes(b"GIF89a" + struct.pack("<HH", 50_000, 50_000) + bytes(100))
+    header = struct.pack("<IiiHHIIiiII", 40, 50_000, 50_000, 1, 24, 0, 0, 0, 0, 0, 0)
+    (folder / "d.bmp").write_bytes(b"BM" + struct.pack("<IHHI", 1054, 0, 0, 54) + header + bytes(1000))
+    program = (
+        "import resource, sys; from pathlib import Path; from PIL import Image\n"
+        "from searchlab.data.sources._picture import pixels\n"
+        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "Image.init(); before = peak()\n"
+        "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
+        "    print(pixels(path, size=(8, 8), channels=3, fit='stretch', max_pixels=10**12))\n"
+        "print(peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True)
+    *words, growth = done.stdout.splitlines()
+    assert all("far more pixels" in line or "cannot be decoded" in line for line in words) and len(words) == 4
+    assert int(growth) * (1024 if sys.platform == "linux" else 1) < 64 << 20
 
 
 def test_f2_what_moves_is_refused(photos, tmp_path):
