@@ -216,7 +216,7 @@ def test_f1_bad_files_are_left_out_and_named_where_that_is_asked_for(photos, tmp
     os.mkfifo(photos / "dog" / "pipe.png")
     with caplog.at_level(logging.WARNING):
         found = read(tmp_path, on_bad="quarantine", max_bad=0.03)
-    assert len(found.examples) == len(found.names) == 98 and "(3 bad files left out)" in found.description
+    assert len(found.examples) == len(found.names) == 98 and "(bad files left out: 3)" in found.description
     assert set(found.facts["left_out_files"]) == {"cat/bad0.jpg", "cat/bad1.jpg", "dog/pipe.png"}
     assert found.facts["left_out_files"]["dog/pipe.png"] == "not a regular file"
     assert "3 of 101 files in photos are no usable images and are left out" in caplog.text

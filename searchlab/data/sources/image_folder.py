@@ -101,7 +101,7 @@ class ImageFolder:
         rows = np.array([row for row in range(len(found.paths)) if row not in wrong], dtype=np.int64)
         examples = Examples(x=x, y=found.y[rows], group=_at(found.group, rows), fold=_at(found.fold, rows))
         kinds = len(np.unique(examples.y))
-        note = f" ({len(bad)} bad files left out)" if bad else ""
+        note = f" (bad files left out: {len(bad)})" if bad else ""
         return Collection(
             examples,
             "images",
