@@ -5,7 +5,8 @@
 
 The digest covers the training and validation rows, the rule and the row numbers of every part, but not what the test
 rows hold: nothing under `store/data` depends on it, except how many examples of each class the test part has, which is
-declared in `meta.json`.  Preparing the same data again finds the folders, checks every byte and changes nothing.
+declared in `meta.json`, and who is in which part where copies are kept together (`data/copies.py`).
+Preparing the same data again finds the folders, checks every byte and changes nothing.
 """
 
 from __future__ import annotations
