@@ -44,31 +44,21 @@ class Csv:
 
     def load(self, options: CsvOptions, folder: Path) -> Collection:
         """One example a row, or windows of rows; a message names lines as an editor counts them."""
-        path = file_at(options.path, folder)
-        return collect(
-            sheet(
-                options.path,
-                path,
-                separator=options.separator,
-                encoding=options.encoding,
-                missing=tuple(options.missing),
-            ),
-            options,
-        )
+        return collect(sheet_at(file_at(options.path, folder), options), options)
 
 
-def sheet(name: str, path: Path, *, separator: str, encoding: str, missing: tuple[str, ...]) -> Sheet:
-    """The columns of the file at `path`, which messages call `name`.
+def sheet_at(path: Path, options: CsvOptions) -> Sheet:
+    """The table in the file `path`, which messages call as `options` do.
 
     Raises:
-        DataError: It cannot be read, or rows and header differ.
+        DataError: It is no CSV, or its rows and its header differ.
     """
     with path.open("rb") as file:
-        names, lines = _scan(name, file, separator, encoding)
+        names, lines = _scan(options.path, file, options)
     frame = pd.read_csv(
         path,
-        sep=separator,
-        encoding="utf-8-sig" if encoding == "utf-8" else encoding,
+        sep=options.separator,
+        encoding="utf-8-sig" if options.encoding == "utf-8" else options.encoding,
         dtype=str,
         header=0,
         names=names,
@@ -77,18 +67,18 @@ def sheet(name: str, path: Path, *, separator: str, encoding: str, missing: tupl
     )
     if len(frame) != len(lines):
         raise DataError(
-            f"{name} reads as {len(lines)} rows or as {len(frame)}, as one takes its quotes; "
+            f"{options.path} reads as {len(lines)} rows or as {len(frame)}, as one takes its quotes; "
             'put cells that hold quotes or line breaks in "…" and double the quotes inside.'
         )
-    return Sheet(name, frame, lines, "line", missing)
+    return Sheet(options.path, frame, lines, "line", tuple(options.missing))
 
 
-def _scan(name: str, file: BinaryIO, separator: str, encoding: str) -> tuple[list[str], Array]:
+def _scan(name: str, file: BinaryIO, options: CsvOptions) -> tuple[list[str], Array]:
     """The header and the line on which each row starts, after every row was seen to have as many cells as the header.
 
     pandas alone would fill short rows with missing values.
     """
-    reader = csv.reader(_decoded(name, file, encoding), delimiter=separator, strict=True)
+    reader = csv.reader(_decoded(name, file, options.encoding), delimiter=options.separator, strict=True)
     faults: list[str] = []
     starts: list[int] = []
     header: list[str] = []
@@ -112,7 +102,7 @@ def _scan(name: str, file: BinaryIO, separator: str, encoding: str) -> tuple[lis
         raise DataError(f"{name}: line {reader.line_num} cannot be read as CSV: {error}.") from error
     if faults:
         more = f"\n  … and {len(faults) - 10} more" if len(faults) > 10 else ""
-        hint = "" if len(header) > 1 else f" (separator {separator!r}; is it another?)"
+        hint = "" if len(header) > 1 else f" (separator {options.separator!r}; is it another?)"
         raise DataError(f"{name}: rows and header differ{hint}:\n  " + "\n  ".join(faults[:10]) + more)
     return header, np.array(starts, dtype=np.int64)
 

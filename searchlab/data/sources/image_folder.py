@@ -23,14 +23,10 @@ from searchlab.data.sources._decoding import decode
 from searchlab.data.sources._paths import file_at, folder_at
 from searchlab.data.sources._picture import Fit, pixels
 from searchlab.data.sources._picture_files import Found, in_folders, in_table
-from searchlab.data.sources.csv import sheet
+from searchlab.data.sources.csv import CsvOptions, sheet_at
 from searchlab.errors import DataError
 
 SHOWN = 20
-"""Bad files that a message lists."""
-
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null")
-"""Cells of a table of labels that mean "nothing here"."""
 
 log = logging.getLogger(__name__)
 
@@ -133,13 +129,12 @@ def _found(options: ImageFolderOptions, folder: Path) -> Found:
         if not found.paths and not found.bad and not found.faults:
             raise DataError(f"{options.path} has no images in class folders (such as {options.path}/cat/1.jpg).")
         return found
-    path = file_at(options.labels, folder)
-    table = sheet(options.labels, path, separator=",", encoding="utf-8", missing=MISSING)
-    if not len(table.frame):
+    sheet = sheet_at(file_at(options.labels, folder), CsvOptions(path=options.labels, target=options.label_column))
+    if not len(sheet.frame):
         raise DataError(f"{options.labels} has a header, but no rows.")
     return in_table(
         root,
-        table,
+        sheet,
         file=options.file_column,
         label=options.label_column,
         split=options.split_column,
