@@ -155,6 +155,16 @@ class TrialRecord:
 
 
 @dataclass(frozen=True)
+class Confusion:
+    """Which classes a trial's model takes for which, on the validation examples."""
+
+    trial: int
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    """A row for each class that examples belong to, a column for each that the model tells."""
+
+
+@dataclass(frozen=True)
 class TestScore:
     """What opening the seal gave."""
 
@@ -185,6 +195,8 @@ class StudyResult:
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What a reader should know: data description and digest, sampler, pruner, versions, git commit, …"""
     test: TestScore | None = None
+    confusion: Confusion | None = None
+    """Of the best trial; None for other tasks than classification, and before the study has ended."""
 
     @property
     def best(self) -> TrialRecord | None:

@@ -12,6 +12,7 @@ from searchlab.errors import SpecError, SpecErrors, UnknownName
 from searchlab.executors import EXECUTORS, Clustered
 from searchlab.options import Options
 from searchlab.records import Direction, Objective
+from searchlab.runner.augmentable import faults_before_data
 from searchlab.runner.engines import AUTO
 from searchlab.runner.plugins import space_options
 from searchlab.search import PRUNERS, SAMPLERS
@@ -64,6 +65,7 @@ def check(spec: StudySpec) -> Checked:
         TASKS.get(spec.task, spec.mark("task"))
         with _collecting(errors):
             objective = _objective(spec)
+        errors += faults_before_data(spec.space, spec.task)
         check_space(spec.space, space_options(spec.task))
     if errors:
         raise errors[0] if len(errors) == 1 else SpecErrors(errors)

@@ -13,6 +13,7 @@ from searchlab.data.prepare import Prepared, load_search, prepare
 from searchlab.errors import SpecError
 from searchlab.models import FAMILIES
 from searchlab.records import EarlyStopping, Objective, TrainingPlan
+from searchlab.runner import augmentable
 from searchlab.runner.check import Checked, check
 from searchlab.runner.home import Home, StudyFolder
 from searchlab.runner.machine import LIBRARIES, versions
@@ -75,6 +76,7 @@ def assemble(spec: StudySpec, home: Home, watcher: Watcher, checked: Checked | N
     seen, splits = load_search(prepared.folder)
     encoding = task.fit(seen, splits.train)
     _check_families(spec, encoding)
+    augmentable.refuse(spec.space, encoding.problem)
     return Lab(
         spec=spec,
         checked=checked,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from searchlab.catalog import Catalog
 from searchlab.data import Array, Collection, Examples
@@ -29,6 +29,17 @@ class Arrays:
 
 
 @dataclass(frozen=True)
+class Pixels:
+    """How encoded images follow from raw ones, (raw - mean) / deviation for each channel, and what raw ones hold."""
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    low: float
+    high: float
+    """The range of the training images, over all channels."""
+
+
+@dataclass(frozen=True)
 class Problem:
     """What a model must take in and give out; known after the training examples were looked at."""
 
@@ -40,6 +51,8 @@ class Problem:
     """Width of the model's output, before any softmax."""
     vocabulary_size: int | None = None
     """For tokens: one more than the largest token; token 0 is padding."""
+    pixels: Pixels | None = None
+    """For images: where they came from."""
 
 
 class Encoding(Protocol):
@@ -108,6 +121,23 @@ class Task(Protocol):
 
     def baseline(self, encoding: Encoding, train: Arrays, x: Array) -> Array:
         """Outputs, shaped as a model's for the encoded inputs `x`, of the trivial predictor fitted on `train`."""
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """What a task has beside `Task` when each of its targets is one class: mixed targets, and confusion."""
+
+    def mixed(self, y: Array, other: Array, share: float) -> Array:
+        """(b, 3) float32 targets for its loss and metrics: both class numbers of each example, the share of the first.
+
+        The loss is that of either class at its share, the accuracy that of the larger share.
+        """
+
+    def class_names(self, encoding: Encoding) -> tuple[str, ...]:
+        """What people call the classes, in the order of their numbers."""
+
+    def confusion(self, encoding: Encoding, y: Array, outputs: Array) -> Array:
+        """(k, k) numbers of examples: a row for each class that they belong to, a column for each that is told."""
 
 
 TASKS: Catalog[Task] = Catalog("searchlab.tasks", binds="TASK", kind="task")

@@ -16,6 +16,7 @@ import numpy as np
 
 from searchlab.data import Array, Collection, Examples
 from searchlab.errors import DataError
+from searchlab.tasks import Pixels
 
 if TYPE_CHECKING:
     import keras
@@ -35,6 +36,10 @@ class Inputs(Protocol):
     @property
     def vocabulary_size(self) -> int | None:
         """For tokens, one more than the largest."""
+
+    @property
+    def pixels(self) -> Pixels | None:
+        """For images, what raw ones are like."""
 
     def encode(self, examples: Examples) -> Array:
         """The arrays a model takes.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from searchlab.data import Array, Collection, Examples
 from searchlab.lazy import lazy
+from searchlab.tasks import Pixels
 from searchlab.tasks._inputs import like, numbers
 from searchlab.tasks._scaling import Scaling
 
@@ -23,14 +24,22 @@ class Pictures:
 
     shape: tuple[int, ...]
     scaling: Scaling
+    low: float = 0.0
+    high: float = 255.0
+    """The range of the training images; photographs', where an older version has not noted it."""
     kind: str = "image"
     vocabulary_size: int | None = None
 
     @classmethod
     def fit(cls, collection: Collection, train: Examples) -> Pictures:
-        """Mean and deviation of each channel of the training images."""
+        """Mean and deviation of each channel of the training images, and their range."""
         x = numbers(train.x, "images", "(n, height, width, channels)", dimensions=4)
-        return cls(x.shape[1:], Scaling.fit(x))
+        return cls(x.shape[1:], Scaling.fit(x), float(x.min()), float(x.max()))
+
+    @property
+    def pixels(self) -> Pixels | None:
+        """What raw images are like."""
+        return Pixels(self.scaling.mean, self.scaling.deviation, self.low, self.high)
 
     def encode(self, examples: Examples) -> Array:
         """(n, height, width, channels) float32."""
@@ -41,13 +50,13 @@ class Pictures:
         return [keras.layers.Rescaling(*self.scaling.factor_and_offset, name="standardize")]
 
     def to_json(self) -> dict[str, Any]:
-        """Shape and scaling."""
-        return {"shape": list(self.shape), "scaling": self.scaling.to_json()}
+        """Shape, scaling and range."""
+        return {"shape": list(self.shape), "scaling": self.scaling.to_json(), "range": [self.low, self.high]}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Pictures:
         """From `to_json`."""
-        return cls(tuple(content["shape"]), Scaling.from_json(content["scaling"]))
+        return cls(tuple(content["shape"]), Scaling.from_json(content["scaling"]), *content.get("range", ()))
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Rows:
     pictures: Pictures
     kind: str = "sequence"
     vocabulary_size: int | None = None
+    pixels: None = None
 
     @classmethod
     def fit(cls, collection: Collection, train: Examples) -> Rows:

@@ -48,7 +48,8 @@ class RegressionEncoding:
     @property
     def problem(self) -> Problem:
         """One output for each target."""
-        return Problem(self.inputs.kind, self.inputs.shape, len(self.targets.mean), self.inputs.vocabulary_size)
+        inputs = self.inputs
+        return Problem(inputs.kind, inputs.shape, len(self.targets.mean), inputs.vocabulary_size, inputs.pixels)
 
     def encode(self, examples: Examples) -> Arrays:
         """Inputs, and scaled targets (n, units) float32."""

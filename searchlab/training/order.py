@@ -9,6 +9,7 @@ import keras
 from searchlab.data import Array
 from searchlab.seeds import stream
 from searchlab.tasks import Arrays
+from searchlab.training.mixing import Mixing
 
 
 def order(seed: int, epoch: int, count: int) -> Array:
@@ -23,20 +24,22 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     was started, the other once more than there are epochs.
     """
 
-    def __init__(self, examples: Arrays, *, seed: int, batch_size: int) -> None:
+    def __init__(self, examples: Arrays, *, seed: int, batch_size: int, mixing: Mixing | None = None) -> None:
         super().__init__()
         self._examples = examples
         self._seed = seed
         self._batch_size = batch_size
+        self._mixing = mixing
         self.begin(1)
 
     def begin(self, epoch: int) -> None:
         """Put the examples in the order of `epoch` (from 1)."""
-        self._order = order(self._seed, epoch, len(self._examples))
+        self._epoch, self._order = epoch, order(self._seed, epoch, len(self._examples))
 
     def __len__(self) -> int:
         return -(-len(self._examples) // self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        return self._examples.x[rows], self._examples.y[rows]
+        x, y = self._examples.x[rows], self._examples.y[rows]
+        return (x, y) if self._mixing is None else self._mixing.mixed(x, y, epoch=self._epoch, batch=index)

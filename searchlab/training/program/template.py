@@ -17,7 +17,8 @@ import numpy as np
 
 from searchlab import seeds
 from searchlab.data import Array
-from searchlab.options import role_of
+from searchlab.models.augment import MIXED
+from searchlab.options import is_off, role_of
 from searchlab.training.program.dials import FIRST, SECOND, Dials, NotShared, find, telling
 from searchlab.training.recipe import Recipe, precision, summary_of
 
@@ -26,7 +27,13 @@ SEED = 1
 
 
 def shape_of(recipe: Recipe) -> Hashable:
-    """Equal for trials that can share a template."""
+    """Equal for trials that can share a template.
+
+    Raises:
+        NotShared: Training images are changed at random, which only `fit` does.
+    """
+    if recipe.is_augmented:
+        raise NotShared(next((name for name in recipe.augment.on if name in MIXED), "augmentation"))
 
     def shapes(options: Any) -> tuple[tuple[str, str], ...]:
         kind = type(options)
@@ -36,7 +43,8 @@ def shape_of(recipe: Recipe) -> Hashable:
             for name in kind.model_fields
             if role_of(kind, name) == "value" and isinstance(held := getattr(options, name), Sequence)
         ]
-        return tuple((name, repr(held)) for name, held in [*fixed, *counts])
+        off = [(name, "off") for name in kind.model_fields if is_off(options, name)]
+        return tuple((name, repr(held)) for name, held in [*fixed, *counts, *off])
 
     plan = recipe.plan
     named = (type(recipe.family).__qualname__, shapes(recipe.family_options), plan.task, shapes(recipe.task_options))
