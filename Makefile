@@ -20,8 +20,9 @@ test: $(READY)  ## Every test, on all cores; then the engines on Keras's JAX bac
 	$(BIN)/python -m pytest -q -n auto --dist loadfile
 	$(MAKE) test-jax
 
-test-jax: $(READY)  ## The engines on Keras's JAX backend.
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) tests/training/test_population.py
+test-jax: $(READY)  ## The engines and the augmentations on Keras's JAX backend.
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) \
+	  tests/training/test_population.py tests/conformance/test_every_augmentation.py
 
 test-engines: $(READY)  ## Every engine beside fit, in all cases (make test and make test-jax have a sample).
 	SEARCHLAB_ENGINES=all $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS)

@@ -19,7 +19,9 @@ def faults_before_data(space: Space, task: str) -> Iterator[SpecError]:
     for parameter in asked:
         field = _field(parameter)
         if field in MIXED and not isinstance(TASKS.get(task), Classifier):
-            yield SpecError(f"{field} mixes the classes of examples, but {task} has none; leave it out.", parameter.mark)
+            yield SpecError(
+                f"{field} mixes the classes of examples, but {task} has none; leave it out.", parameter.mark
+            )
 
 
 def refuse(space: Space, problem: Problem) -> None:
