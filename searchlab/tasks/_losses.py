@@ -106,10 +106,8 @@ class BalancedAccuracy(keras.metrics.Metric):  # type: ignore[misc]
 
     def result(self) -> Any:
         """The mean so far; 0 before the first example."""
-        seen, right = self.counts[0], self.counts[1]
-        occurs = ops.cast(seen > 0.0, self.dtype)
-        shares = occurs * right / ops.maximum(seen, keras.config.epsilon())
-        return ops.sum(shares) / ops.maximum(ops.sum(occurs), 1.0)
+        seen, right = ops.unstack(self.counts)
+        return ops.divide_no_nan(ops.sum(ops.divide_no_nan(right, seen)), ops.sum(ops.sign(seen)))
 
     def get_config(self) -> dict[str, Any]:
         """What Keras needs to save it."""
