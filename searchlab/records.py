@@ -161,7 +161,7 @@ class Confusion:
     trial: int
     classes: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
-    """A row for each class that examples belong to, a column for each that the model tells."""
+    """A row for each class that examples belong to, a column for each that the model predicts."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from searchlab.errors import SpecError
 from searchlab.models.augment import MIXED, AugmentOptions, infeasible
@@ -25,14 +26,15 @@ def faults_before_data(space: Space, task: str) -> Iterator[SpecError]:
 
 
 def refuse(space: Space, problem: Problem) -> None:
-    """Hold every way of augmenting against the examples as they are.
+    """Hold every way of augmenting against the examples as they are; the space has been checked.
 
     Raises:
         SpecError: They are no images, or none that it can be done with.
     """
     for parameter in _asked(space):
         for value in _values(parameter):
-            reason = infeasible(problem, AugmentOptions.model_construct(**{_field(parameter): value}))
+            asked: dict[str, Any] = {_field(parameter): value}
+            reason = infeasible(problem, AugmentOptions(**asked))
             if reason is not None:
                 raise SpecError(reason, parameter.mark)
 

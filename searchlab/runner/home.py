@@ -7,7 +7,8 @@
   data/DIGEST/              prepared examples that trials may see
   sealed/DIGEST/            test examples, read once by the final test
   studies/NAME/             study.yaml (resolved), study.json, weights/, checkpoints/, logs/, results.jsonl,
-                            results.reserve, ledger.jsonl, champion.keras, report.html
+                            results.reserve, ledger.jsonl, champion.keras, report.html; of a classification
+                            per_class.csv, confusion.csv, confusion.png, confusion.json
 """
 
 from __future__ import annotations
@@ -92,6 +93,11 @@ class StudyFolder:
     def champion(self) -> Path:
         """The best model, raw inputs to probabilities or values."""
         return self.folder / "champion.keras"
+
+    @property
+    def confusion(self) -> Path:
+        """Which classes the best trial takes for which."""
+        return self.folder / "confusion.json"
 
     @property
     def report(self) -> Path:

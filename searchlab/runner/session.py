@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from searchlab.errors import SearchlabError
 from searchlab.failpoints import failpoint
 from searchlab.records import ENDED, Checkpoints, StudyResult
 from searchlab.reports.words import fork_lines, study_lines
-from searchlab.runner import tracked
+from searchlab.runner import classes, tracked
 from searchlab.runner.calibration import choice_of
 from searchlab.runner.champion import weights_of
 from searchlab.runner.check import check
@@ -287,6 +287,7 @@ def _conclude(
     tell_lost_before(result.trials, session)
     drawn: Drawn | None = None
     made: Finished | None = None
+    kept: Mapping[str, bytes | str] = {}
     if ending != "interrupted":
         watcher.stage("writing the best model and the report")
         order = _order(lab, result)
@@ -296,11 +297,13 @@ def _conclude(
         failpoint("champion.made")
         if made is not None:
             study.remember(objective_sd=made.sd)
-            result = replace(result, facts=study.facts)
+            result = replace(result, facts=study.facts, confusion=made.confusion)
+            kept = {} if made.confusion is None else classes.keep(made.confusion, lab.folder)
     report = write_report(result, study.space, lab.folder.report, drawn)
     failpoint("report.written")
     if drawn is not None:
-        session.study_finished(result, drawn.attachments())
+        of_classes = {f"classes/{name}": content for name, content in kept.items()}
+        session.study_finished(result, {**drawn.attachments(), **of_classes})
     if made is not None:
         session.log_model(lab.folder.champion, inputs=made.inputs, outputs=made.outputs)
     failpoint("champion.logged")

@@ -137,7 +137,7 @@ class Classifier(Protocol):
         """What people call the classes, in the order of their numbers."""
 
     def confusion(self, encoding: Encoding, y: Array, outputs: Array) -> Array:
-        """(k, k) numbers of examples: a row for each class that they belong to, a column for each that is told."""
+        """(k, k) numbers of examples: a row for each class that they belong to, a column for each predicted one."""
 
 
 TASKS: Catalog[Task] = Catalog("searchlab.tasks", binds="TASK", kind="task")
