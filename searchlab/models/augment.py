@@ -14,7 +14,7 @@ from searchlab.options import shape
 from searchlab.tasks import Problem
 
 MIXED = ("mixup", "cutmix")
-"""The options that mix two examples with their targets; all others change an image alone."""
+"""The options that mix two examples with their targets; all others change an image alone.  Only `fit` has these."""
 
 COLOURS = (1, 3)
 """Channels of the images that RandAugment can take."""

@@ -52,6 +52,16 @@ class Augmentation(keras.layers.Layer):  # type: ignore[misc]
         return input_shape
 
 
+class Crop(keras.layers.RandomCrop):  # type: ignore[misc]
+    """Keras's, by indices and not by a slice, whose changing place JAX cannot compile."""
+
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
+        """(b, self.height, self.width, channels) of `images`, from the place that was drawn."""
+        top, left = transformation
+        rows, columns = top + ops.arange(self.height), left + ops.arange(self.width)
+        return ops.take(ops.take(images, rows, axis=1), columns, axis=2)
+
+
 class Coloured(keras.layers.Layer):  # type: ignore[misc]
     """`layer`, which takes three channels, for gray images (b, height, width, 1)."""
 
@@ -93,7 +103,7 @@ def _crop(share: float, problem: Problem, seed: int) -> list[keras.layers.Layer]
     height, width, _ = problem.input_shape
     left = [max(1, min(side - 1, round(side * (1.0 - share)))) for side in (height, width)]
     return [
-        keras.layers.RandomCrop(*left, seed=seed, dtype="float32"),
+        Crop(*left, seed=seed, dtype="float32"),
         keras.layers.Resizing(height, width, dtype="float32"),
     ]
 
@@ -125,13 +135,10 @@ def _range(problem: Problem) -> tuple[float, float]:
 
 
 def _compilable(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """`layer`, marked for JAX's compiler: Keras rules out all that TensorFlow's XLA cannot do, on JAX too.
-
-    Only a crop, whose place is a slice, is beyond JAX.
-    """
+    """`layer`, marked for JAX's compiler: Keras rules out all that TensorFlow's XLA cannot do, on JAX too."""
     if keras.backend.backend() == "jax":
         for one in layer._flatten_layers():
-            one.supports_jit = not isinstance(one, keras.layers.RandomCrop)
+            one.supports_jit = True
     return layer
 
 

@@ -106,7 +106,7 @@ class BalancedAccuracy(keras.metrics.Metric):  # type: ignore[misc]
 
     def result(self) -> Any:
         """The mean so far; 0 before the first example."""
-        seen, right = ops.unstack(self.counts)
+        seen, right = ops.unstack(ops.convert_to_tensor(self.counts))
         return ops.divide_no_nan(ops.sum(ops.divide_no_nan(right, seen)), ops.sum(ops.sign(seen)))
 
     def get_config(self) -> dict[str, Any]:

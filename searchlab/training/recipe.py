@@ -85,9 +85,9 @@ class Recipe:
         keras.utils.set_random_seed(derive(self.seed, "training"))
         return self.family.build(self.encoding.problem, self.family_options, self.seed)
 
-    def trainable(self, model: keras.Model) -> keras.Model:
-        """What is fitted in place of `model`: it has the same weights, and changes images at random on the way."""
-        return augmented(model, self.encoding.problem, self.augment, self.seed) if self.augment.layers else model
+    def trainable(self, model: keras.Model, seed: int) -> keras.Model:
+        """What is trained in place of `model`: it has the same weights, and changes images on the way, by `seed`."""
+        return augmented(model, self.encoding.problem, self.augment, seed) if self.augment.layers else model
 
     def batches(self, examples: Arrays) -> Batches:
         """The training examples in the order, and mixed in the way, of each epoch."""

@@ -117,10 +117,10 @@ class TestEveryAugmentation:
         model = changed.model()
         (x, y), (plain_x, plain_y) = (recipe.batches(splits.train)[0] for recipe in (changed, plain))
         if name in LAYERS:
-            layer = changed.trainable(model).get_layer("augmentation")
+            layer = changed.trainable(model, 3).get_layer("augmentation")
             assert np.array_equal(x, plain_x) and not np.allclose(seen(layer, x), plain_x, atol=1e-3)
         else:
-            assert changed.trainable(model) is model and not np.allclose(x, plain_x, atol=1e-3)
+            assert changed.trainable(model, 3) is model and not np.allclose(x, plain_x, atol=1e-3)
         assert np.array_equal(y if y.ndim == 1 else y[:, 0], plain_y)
 
     def test_the_model_that_is_kept_is_that_of_a_plain_trial(self, name: str) -> None:
@@ -128,17 +128,25 @@ class TestEveryAugmentation:
         plain, changed = (Recipe.of(one, tiny.plan(), encoding) for one in (tiny.trial(3, **SMALL), trial(name)))
         expected = plain.model().get_weights()
         model = changed.model()
-        for held in (model.get_weights(), changed.trainable(model).get_weights()):
+        for held in (model.get_weights(), changed.trainable(model, 3).get_weights()):
             assert all(np.array_equal(*pair) for pair in zip(held, expected, strict=True))
 
-    @pytest.mark.parametrize("engine", tiny.runnable("fused", "population"))
-    def test_compiled_engines_leave_it_to_fit_and_say_why(self, name: str, engine: str) -> None:
-        from searchlab.training.program.dials import NotShared
-        from searchlab.training.program.template import shape_of
 
-        recipe = Recipe.of(trial(name), tiny.plan(), tiny.problem()[0])
-        with pytest.raises(NotShared, match=name if name in MIXED else "augmentation"):
-            shape_of(recipe)
+SLOW = {("population", "rand_augment")}
+"""One and a half minutes to compile, on a CPU."""
+
+
+@pytest.mark.parametrize("engine", tiny.runnable("fused", "population"))
+@pytest.mark.parametrize("name", [*LAYERS, "mixup"])
+def test_compiled_engines_give_the_numbers_of_fit_or_leave_it_to_fit(name: str, engine: str) -> None:
+    if (engine, name) in SLOW and os.environ.get("SEARCHLAB_ENGINES") != "all":
+        pytest.skip("compiled for too long")
+    one = tiny.trial(3, model__mlp__width=4, model__mlp__batch_norm=True, **{f"augment__{name}": AUGMENTATIONS[name]})
+    told, results = tiny.train(engine, one)
+    expected, _ = tiny.train("fit", one)
+    assert results[3].engine == (f"fit: {name}" if name in MIXED else engine), results[3].detail
+    for epoch, wanted in zip(told[3], expected[3], strict=True):
+        assert epoch.metrics == pytest.approx(wanted.metrics, rel=1e-5, abs=1e-6)
 
 
 TOGETHER = {"augment__rotation": 0.1, "augment__contrast": 0.3, "augment__mixup": 0.4, "augment__cutmix": 1.0}
@@ -168,9 +176,13 @@ def test_d6_a_training_that_was_interrupted_is_that_of_one_that_was_not(tmp_path
 
 
 @pytest.mark.parametrize("engine", tiny.runnable("fused", "population"))
-def test_the_result_says_who_trained_it(engine: str) -> None:
-    mixed = tiny.trial(0, **SMALL, **TOGETHER)
-    told, results = tiny.train(engine, mixed, tiny.trial(1), under=tiny.plan(epochs=1))
-    expected, _ = tiny.train("fit", mixed, under=tiny.plan(epochs=1))
-    assert (results[0].engine, results[1].engine) == ("fit: mixup", engine)
-    assert tiny.numbers(told[0]) == tiny.numbers(expected[0])
+def test_compiled_engines_go_on_from_a_checkpoint_with_the_same_numbers(engine: str, tmp_path: Path) -> None:
+    one = tiny.trial(3, augment__flip="both", augment__contrast=0.5)
+    kept = Checkpoints(str(tmp_path), "s1")
+    whole, _ = tiny.train(engine, one, under=tiny.plan(epochs=3))
+    progress = ENGINES.get(engine).train(Cohort((one,)), tiny.plan(epochs=3, checkpoints=kept), *tiny.problem())
+    next(progress)
+    progress.close()
+    second, results = tiny.train(engine, one, under=tiny.plan(epochs=3, checkpoints=kept))
+    assert results[3].resumed_from == 1 and results[3].engine == engine
+    assert tiny.numbers(second[3]) == tiny.numbers(whole[3])

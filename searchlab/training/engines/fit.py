@@ -85,7 +85,7 @@ def _train(
         with precision(plan.precision):
             model = recipe.model()
             account.describe(parameter_count=int(model.count_params()), summary=summary_of(model))
-            model, batches = recipe.trainable(model), recipe.batches(splits.train)
+            model, batches = recipe.trainable(model, trial.seed), recipe.batches(splits.train)
             watch = _Watch(account, recipe, recipe.compile(model, len(splits.train)), batches, report)
             saved = account.resume()
             if saved is not None:

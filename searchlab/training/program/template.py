@@ -30,10 +30,11 @@ def shape_of(recipe: Recipe) -> Hashable:
     """Equal for trials that can share a template.
 
     Raises:
-        NotShared: Training images are changed at random, which only `fit` does.
+        NotShared: Training examples are mixed in the feed, which only `fit` has.
     """
-    if recipe.is_augmented:
-        raise NotShared(next((name for name in recipe.augment.on if name in MIXED), "augmentation"))
+    mixed = [name for name in recipe.augment.on if name in MIXED]
+    if mixed:
+        raise NotShared(mixed[0])
 
     def shapes(options: Any) -> tuple[tuple[str, str], ...]:
         kind = type(options)
@@ -48,7 +49,7 @@ def shape_of(recipe: Recipe) -> Hashable:
 
     plan = recipe.plan
     named = (type(recipe.family).__qualname__, shapes(recipe.family_options), plan.task, shapes(recipe.task_options))
-    return (*named, recipe.encoding.problem, repr(recipe.encoding.to_json()), plan.precision)
+    return (*named, recipe.augment.on, shapes(recipe.augment), repr(recipe.encoding.to_json()), plan.precision)
 
 
 @dataclass(frozen=True)
@@ -92,13 +93,14 @@ class Template:
         task = telling(recipe.task_options, begin=FIRST)
         problem = recipe.encoding.problem
         with precision(recipe.plan.precision), seeds.recorded() as paths:
-            self.model = recipe.family.build(problem, first.options, SEED)
+            self.kept = recipe.family.build(problem, first.options, SEED)
+            self.model = recipe.trainable(self.kept, SEED)
             other = recipe.family.build(problem, second.options, SEED)
         self.loss = recipe.task.loss(task.options, recipe.encoding)
         self.metrics = recipe.task.keras_metrics(recipe.encoding)
-        self.dials: Dials = find((self.model, other), (first, second), self.loss, task)
+        self.dials: Dials = find((self.kept, other), (first, second), self.loss, task)
         self.parameter_count = int(self.model.count_params())
-        self.summary = summary_of(self.model)
+        self.summary = summary_of(self.kept)
         self._paths = paths
         self._trainable = [self._beginning(variable) for variable in self.model.trainable_variables]
         self._others = [self._beginning(variable) for variable in self.model.non_trainable_variables]
@@ -127,7 +129,7 @@ class Template:
             values[id(variable)] = np.asarray(flat[end - size : end]).reshape(variable.shape)
         for variable, value in zip(self.model.non_trainable_variables, others, strict=True):
             values[id(variable)] = np.asarray(value)
-        return [values[id(variable)] for variable in self.model.weights]
+        return [values[id(variable)] for variable in self.kept.weights]
 
     def names(self, train: Sequence[Any], validation: Sequence[Any]) -> dict[str, float]:
         """The results of both parts, by name, from the variables of the metrics."""
