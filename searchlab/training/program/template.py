@@ -49,7 +49,8 @@ def shape_of(recipe: Recipe) -> Hashable:
 
     plan = recipe.plan
     named = (type(recipe.family).__qualname__, shapes(recipe.family_options), plan.task, shapes(recipe.task_options))
-    return (*named, recipe.augment.on, shapes(recipe.augment), repr(recipe.encoding.to_json()), plan.precision)
+    learned = (recipe.encoding.problem, repr(recipe.encoding.to_json()))
+    return (*named, *learned, shapes(recipe.augment), plan.precision)
 
 
 @dataclass(frozen=True)
