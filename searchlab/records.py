@@ -88,6 +88,8 @@ class TrainingPlan:
     precision: str = "float32"
     jit_compile: bool | Literal["auto"] = "auto"
     deterministic: bool = True
+    backend: str = "auto"
+    """What Keras computes with, as the study says it."""
     weights_folder: str | None = None
     """Where the best weights of each trial go, as `trial-0007.weights.npz`; None keeps none."""
     checkpoints: Checkpoints | None = None

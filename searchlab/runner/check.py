@@ -12,7 +12,7 @@ from searchlab.errors import SpecError, SpecErrors, UnknownName
 from searchlab.executors import EXECUTORS, Clustered
 from searchlab.options import Options
 from searchlab.records import Direction, Objective
-from searchlab.runner.engines import AUTO
+from searchlab.runner.engines import AUTO, agree
 from searchlab.runner.plugins import space_options
 from searchlab.search import PRUNERS, SAMPLERS
 from searchlab.space.check import check as check_space
@@ -52,6 +52,8 @@ def check(spec: StudySpec) -> Checked:
         if not isinstance(EXECUTORS.get(executor), Clustered):
             words = f"address is for executors of a cluster (ray), and {executor!r} is none; leave it out"
             errors.append(SpecError(words, spec.mark("execution.address")))
+    with _collecting(errors):
+        agree(spec.training.backend, spec.training.engine, spec.mark("training.backend"))
     with _collecting(errors):
         source = _options(spec.data.source, SOURCES.get(spec.data.source.name, spec.data.source.mark).Options)
     with _collecting(errors):

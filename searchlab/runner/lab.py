@@ -100,6 +100,7 @@ def plan_of(spec: StudySpec, objective: Objective, home: Home) -> TrainingPlan:
         precision=training.precision,
         jit_compile=training.jit_compile,
         deterministic=training.deterministic,
+        backend=training.backend,
         weights_folder=str(home.study(spec.name).weights),
     )
 

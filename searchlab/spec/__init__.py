@@ -90,6 +90,8 @@ class TrainingSpec(Options):
     """When to stop a trial before its last epoch; null never does."""
     engine: str = "auto"
     """What trains; "auto" is the fastest that this machine has for the study."""
+    backend: Literal["auto", "tensorflow", "jax", "torch"] = "auto"
+    """What Keras computes with; "auto" is what KERAS_BACKEND names, else what the engine needs, else Keras's own."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Keras's dtype policy."""
     jit_compile: bool | Literal["auto"] = "auto"
