@@ -112,6 +112,22 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class GpuUse:
+    """What a trial took of its GPU; None for what the driver does not tell.
+
+    But for the memory these are figures of the whole device, whoever else works on it.
+    """
+
+    name: str
+    utilization: float | None = None
+    """The mean share of the time in which a kernel ran."""
+    memory: int | None = None
+    """The most bytes that the process held, which keeps what earlier trials of it needed."""
+    energy: float | None = None
+    """Watt-hours; trials that were trained together have equal shares."""
+
+
+@dataclass(frozen=True)
 class TrialResult:
     """How a trial ended."""
 
@@ -139,6 +155,8 @@ class TrialResult:
     """The epoch after which the last attempt went on; None when it began at the beginning."""
     engine: str | None = None
     """What trained it, such as "fused"; "fit: REASON" when a faster engine had to leave it to `fit`."""
+    gpu: GpuUse | None = None
+    """None without a GPU, or where nothing measures it."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent / "searchlab"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "seeds", "atomic", "lazy", "devices", "urls"),
-    ("config", "catalog", "options", "shipped", "failpoints"),
+    ("config", "catalog", "options", "shipped", "failpoints", "nvml"),
     ("space", "data", "executors"),
     ("records",),
     ("tasks", "optim", "spec"),
@@ -29,6 +29,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "tensorflow": ("training/engines/fused.py",),
     "jax": ("training/engines/population.py", "training/program/convolution.py"),
     "torch": (),
+    "pynvml": ("nvml.py",),
     "optuna": ("search",),
     "mlflow": ("tracking",),
     "plotly": ("reports", "search/figures.py"),

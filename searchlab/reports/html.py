@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from searchlab.lazy import lazy
 from searchlab.records import StudyResult, TrialRecord
-from searchlab.reports import words
+from searchlab.reports import gpu, words
 
 if TYPE_CHECKING:
     import plotly.offline as offline
@@ -166,16 +166,21 @@ def _all_trials(result: StudyResult) -> str:
         return ""
     names = list(dict.fromkeys(name for record in records for name in record.trial.params.labels()))
     varied = [name for name in names if len({repr(r.trial.params.labels().get(name)) for r in records}) > 1]
-    heads = ["trial", "state", result.objective.metric, "best epoch", "epochs", "seconds", *varied, "reason"]
-    rows = [_trial_row(record, varied) for record in records]
+    measured = [name.replace("_", " ") for name in gpu.COLUMNS[1:]] if gpu.is_measured(records) else []
+    heads = ["trial", "state", result.objective.metric, "best epoch", "epochs", "seconds", *measured, *varied, "reason"]
+    rows = [_trial_row(record, varied, is_measured=bool(measured)) for record in records]
     best = result.best
     number = best.trial.number if best is not None else None
-    return f"<h2>All trials</h2>\n{_table(heads, rows, sortable=True, best=number)}"
+    lines = "".join(f"\n<p>{escape(line)}</p>" for line in gpu.gpu_lines(records))
+    return f"<h2>All trials</h2>{lines}\n{_table(heads, rows, sortable=True, best=number)}"
 
 
-def _trial_row(record: TrialRecord, names: Sequence[str]) -> list[Any]:
+def _trial_row(record: TrialRecord, names: Sequence[str], *, is_measured: bool) -> list[Any]:
     ended, labels = record.result, record.trial.params.labels()
-    numbers = [ended.best_epoch, ended.epochs, round(ended.seconds, 1)] if ended else [None, len(record.curve), None]
+    numbers: list[Any] = [None, len(record.curve), None]
+    if ended is not None:
+        numbers = [ended.best_epoch, ended.epochs, round(ended.seconds, 1)]
+    numbers += gpu.figures(record)[1:] if is_measured else ()
     reason = (ended.reason or "") if ended else ""
     return [record.trial.number, record.state, record.value, *numbers, *(labels.get(n) for n in names), reason]
 

@@ -53,6 +53,8 @@ def check(spec: StudySpec) -> Checked:
             words = f"address is for executors of a cluster (ray), and {executor!r} is none; leave it out"
             errors.append(SpecError(words, spec.mark("execution.address")))
     with _collecting(errors):
+        _check_packing(spec)
+    with _collecting(errors):
         agree(spec.training.backend, spec.training.engine, spec.mark("training.backend"))
     with _collecting(errors):
         source = _options(spec.data.source, SOURCES.get(spec.data.source.name, spec.data.source.mark).Options)
@@ -71,6 +73,25 @@ def check(spec: StudySpec) -> Checked:
         raise errors[0] if len(errors) == 1 else SpecErrors(errors)
     assert source is not None and sampler is not None and pruner is not None and objective is not None
     return Checked(source, sampler, pruner, objective)
+
+
+def _check_packing(spec: StudySpec) -> None:
+    """What can be said of `trials_per_gpu` before the machine is looked at."""
+    asked = spec.execution
+    if asked.trials_per_gpu == "auto":
+        return
+    if asked.gpus == 0:
+        words = f"trials_per_gpu is {asked.trials_per_gpu}, but gpus: 0 asks for none; leave one of them out"
+        raise SpecError(words, spec.mark("execution.trials_per_gpu"))
+    if asked.gpus == "auto" or asked.workers == "auto":
+        return
+    room = asked.gpus * asked.trials_per_gpu
+    if asked.workers > room:
+        raise SpecError(
+            f"{asked.workers} workers are more than {asked.gpus} GPU(s) with {asked.trials_per_gpu} trial(s) each "
+            f"take, which is {room}; leave workers out, or raise trials_per_gpu",
+            spec.mark("execution.workers"),
+        )
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from searchlab.runner.messages import Finish, Finished, Setup
 from searchlab.runner.outcome import Drawn, draw, result_of, write_report
 from searchlab.runner.plugins import value_parameters
 from searchlab.runner.restore import note, refuse_anew
-from searchlab.runner.slots import gpu_of, placed
+from searchlab.runner.slots import gpu_of, placed, sharing
 from searchlab.runner.stored import open_study
 from searchlab.runner.supervisor import Ending, Limits, Listener, Supervisor
 from searchlab.runner.tracked import PATIENCE, open_session
@@ -237,6 +237,7 @@ def _supervise(
         watcher=watcher,
         spool=spool_of(study, lab.folder),
         gpus={slot.number: gpu for slot in children.slots if (gpu := gpu_of(slot)) is not None},
+        sharing=sharing(children.slots),
         needs_gpus=spec.execution.gpus != "auto",
     )
     supervisor.remember_weights(iter(records))

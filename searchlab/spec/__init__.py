@@ -113,6 +113,8 @@ class ExecutionSpec(Options):
     """CPU threads of each worker; on Ray the cores that are set aside for it."""
     gpus: Annotated[int, Field(ge=0, le=1024)] | Literal["auto"] = "auto"
     """GPUs to use; more workers than GPUs share them."""
+    trials_per_gpu: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"
+    """Trials trained at a time on each GPU; "auto" is one, or what a number of workers comes to."""
     keep_weights: int = Field(3, ge=0, le=1_000_000)
     """Of how many of the best trials the weights are kept."""
     checkpoint_seconds: float | None = Field(2.0, ge=0.0, allow_inf_nan=False)
