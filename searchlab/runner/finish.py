@@ -25,9 +25,9 @@ def finish(order: Finish, plan: TrainingPlan, encoding: Encoding, validation: Ex
         core = champion.restore(plan, encoding, order.trial, order.weights)
         sd = deviation(plan, encoding, core, validation)
         model = champion.exportable(core, encoding)
-        champion.export(model, order.path, "keras")
+        champion.export(model, order.path, "keras", card=order.card)
         few = validation.take(np.arange(min(EXAMPLE_ROWS, len(validation))))
-        rows = few.x if few.categories is None else encoding.encode(few).x  # words are encoded before the model
+        rows = few.x if few.categories is None else encoding.encode_inputs(few)  # words are encoded before the model
         return Finished(sd, rows, champion.predict(model, rows))
     except Exception as error:
         nothing = np.zeros((0, 1), np.float32)

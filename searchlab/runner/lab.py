@@ -21,6 +21,7 @@ from searchlab.space import Choice, Fixed, Params
 from searchlab.space.measure import first_guesses
 from searchlab.spec import StudySpec
 from searchlab.tasks import TASKS, Encoding
+from searchlab.training.model_card import card_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Lab:
     def folder(self) -> StudyFolder:
         """The study's files."""
         return self.home.study(self.spec.name)
+
+    def card(self, trial: int) -> dict[str, Any]:
+        """What the file of that trial's model says of itself, as JSON values."""
+        dtype = str(self.splits.train.x.dtype)
+        return card_of(self.spec, self.prepared, self.encoding, dtype=dtype, trial=trial).to_json()
 
 
 def assemble(spec: StudySpec, home: Home, watcher: Watcher, checked: Checked | None = None) -> Lab:

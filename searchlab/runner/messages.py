@@ -99,6 +99,8 @@ class Finish:
     trial: Trial
     weights: str
     path: str
+    card: Mapping[str, Any] | None = None
+    """What the file says of itself: a `ModelCard` as JSON values."""
 
 
 @dataclass(frozen=True)

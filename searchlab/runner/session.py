@@ -322,7 +322,7 @@ def _order(lab: Lab, result: StudyResult) -> Finish | None:
     if best is None:
         return None
     try:
-        return Finish(best.trial, str(weights_of(result, best)), str(lab.folder.champion))
+        return Finish(best.trial, str(weights_of(result, best)), str(lab.folder.champion), lab.card(best.trial.number))
     except SearchlabError as error:  # the search itself is not lost for that
         log.warning("the best model cannot be written: %s", error)
         return None

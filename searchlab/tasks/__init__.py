@@ -56,6 +56,9 @@ class Encoding(Protocol):
             DataError: A label that the training part does not have.
         """
 
+    def encode_inputs(self, examples: Examples) -> Array:
+        """What `encode` makes of `x`, of examples whose targets nobody knows; `examples.y` is not looked at."""
+
     def decode(self, outputs: Array) -> Mapping[str, Array]:
         """Model outputs as people want them: `{"label": …, "probability": (n, classes)}` or `{"value": …}` unscaled."""
 

@@ -49,7 +49,11 @@ class ClassificationEncoding:
 
     def encode(self, examples: Examples) -> Arrays:
         """Inputs, and class numbers (n,) int32."""
-        return Arrays(self.inputs.encode(examples), self.classes.encode(examples.y))
+        return Arrays(self.encode_inputs(examples), self.classes.encode(examples.y))
+
+    def encode_inputs(self, examples: Examples) -> Array:
+        """Inputs alone."""
+        return self.inputs.encode(examples)
 
     def decode(self, outputs: Array) -> Mapping[str, Array]:
         """`label` (n,) as the data has them, and `probability` (n, classes)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from searchlab.errors import DataError, MissingExtra, SpecError, UnknownName
 from searchlab.lazy import lazy
 from searchlab.records import TrainingPlan, Trial
 from searchlab.tasks import Encoding
+from searchlab.training import model_card
 
 if TYPE_CHECKING:
     import keras
@@ -57,8 +59,10 @@ def exportable(model: keras.Model, encoding: Encoding) -> keras.Model:
     return keras.Model(raw, tensor, name=f"{model.name}_complete")
 
 
-def export(model: keras.Model, path: str | Path, form: str = "keras") -> Path:
+def export(model: keras.Model, path: str | Path, form: str = "keras", *, card: Mapping[str, Any] | None = None) -> Path:
     """Write `model` to `path` as "keras" (one .keras file), "onnx" (one file) or "saved_model" (a folder).
+
+    `card` is a `ModelCard` as JSON values, for the .keras file.
 
     Raises:
         UnknownName: No such format.
@@ -71,7 +75,7 @@ def export(model: keras.Model, path: str | Path, form: str = "keras") -> Path:
     if form == "keras":
         if target.suffix != ".keras":
             raise SpecError(f"{target}: a Keras model needs a name that ends with .keras")
-        return write_with(target, lambda temporary: model.save(temporary))
+        return write_with(target, lambda temporary: _save(model, temporary, card))
     if form == "onnx":
         return write_with(target, lambda temporary: _write(model, temporary, "onnx", extra="onnx"))
     if target.exists():
@@ -93,6 +97,12 @@ def load_keras(path: str | Path) -> keras.Model:
         return keras.saving.load_model(source, compile=False, safe_mode=True)
     except Exception as error:
         raise DataError(f"{source}: this model cannot be loaded safely ({str(error).partition(chr(10))[0]})") from error
+
+
+def _save(model: keras.Model, path: Path, card: Mapping[str, Any] | None) -> None:
+    model.save(path)
+    if card is not None:
+        model_card.put(path, card)
 
 
 def _raw_input(front: list[Any], model: keras.Model) -> Any:

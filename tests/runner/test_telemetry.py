@@ -7,6 +7,8 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from fake_nvml import MIB, FakeNvml, gone
 from searchlab import nvml
 from searchlab.nvml import Gpu
 from searchlab.records import Cohort, GpuUse, Trial, TrialResult
+from searchlab.runner.child import _serve
 from searchlab.runner.spool import Spool
 from searchlab.runner.telemetry import Meter, own_gpu, watched
 from searchlab.search import encoding
@@ -95,3 +98,12 @@ def test_results_of_older_versions_and_those_with_figures_are_read_again(tmp_pat
     spool.put(RESULT)
     spool.put(with_figures)
     assert [kept.result for kept in spool.kept()] == [RESULT, with_figures]
+
+
+def test_a_child_completes_every_result_that_it_passes_on(fake: FakeNvml) -> None:
+    sent: list[Any] = []
+    channel = SimpleNamespace(send=sent.append, has_mail=lambda: False)
+    with watched(Cohort(TRIALS), gpu_of()) as complete:
+        is_leaving = _serve(channel, (one for one in [RESULT, RESULT]), prunes=False, complete=complete)
+    assert not is_leaving
+    assert [result.gpu.name for result in sent] == ["Fake GPU", "Fake GPU"]

@@ -121,7 +121,7 @@ def _series(sheet: Sheet, options: FrameOptions, window: int) -> Collection:
         sheet.fault(f"a series must have no holes, but values are missing {sheet.where(holes)}.")
     sheet.raise_all()
     pieces, groups, folds = [], [], []
-    for rows in _runs(group, series, len(target)):
+    for rows in runs(group, series, len(target)):
         _check_order(sheet, moments, rows)
         clock = np.arange(len(rows)) if moments is None else moments[rows]
         if len(rows) < window + options.horizon:
@@ -169,7 +169,7 @@ def _folds(sheet: Sheet, name: str | None) -> Array | None:
     return words
 
 
-def _runs(group: Array | None, series: Array | None, n: int) -> list[Array]:
+def runs(group: Array | None, series: Array | None, n: int) -> list[Array]:
     """The rows of each series, in the order of the file."""
     keys = [key for key in (group, series) if key is not None]
     if not keys:
