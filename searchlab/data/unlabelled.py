@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from searchlab.data import Array, Examples
+from searchlab.data import SOURCES, Array, Examples
 from searchlab.data.sources import _picture, csv, parquet
-from searchlab.data.sources._frame import FrameOptions, runs
+from searchlab.data.sources._frame import runs
 from searchlab.data.sources._sheet import Sheet
 from searchlab.errors import DataError, nearest
 
@@ -115,7 +115,7 @@ def series(path: Path, *, columns: Sequence[str], window: int, options: Mapping[
     if not sheet.faults and holes.any():
         sheet.fault(f"a series must have no holes, but values are missing {sheet.where(holes)}.")
     sheet.raise_all()
-    stride = int(options.get("stride", 1))
+    stride = int(_option("stride", options, "csv"))
     pieces, ends = [], []
     for rows in runs(group, apart, len(x)):
         for end in range(len(rows), window - 1, -stride):  # from the end: the newest window is the one that is wanted
@@ -154,8 +154,8 @@ def _decoded(file: Path, shape: tuple[int, int, int], options: Mapping[str, Any]
         file,
         size=shape[:2],
         channels=shape[2],
-        fit=options.get("fit", "stretch"),
-        max_pixels=options.get("max_pixels", 50_000_000),
+        fit=_option("fit", options, "image_folder"),
+        max_pixels=_option("max_pixels", options, "image_folder"),
     )
 
 
@@ -168,17 +168,23 @@ def _walk(folder: Path) -> list[Path]:
 
 
 def _sheet(path: Path, options: Mapping[str, Any]) -> Sheet:
-    usual = FrameOptions.model_fields["missing"].get_default(call_default_factory=True)
-    missing = tuple(options.get("missing", usual))
-    if path.suffix == ".parquet":
+    missing = tuple(_option("missing", options, "csv"))
+    if path.suffix.lower() == ".parquet":
         return parquet.sheet(str(path), path, missing=missing)
     return csv.sheet(
         str(path),
         path,
-        separator=options.get("separator", ","),
-        encoding=options.get("encoding", "utf-8"),
+        separator=_option("separator", options, "csv"),
+        encoding=_option("encoding", options, "csv"),
         missing=missing,
     )
+
+
+def _option(name: str, options: Mapping[str, Any], source: str) -> Any:
+    """The option `name`, which is that of `source` by default: the study may have been made from another one."""
+    if name in options:
+        return options[name]
+    return SOURCES.get(source).Options.model_fields[name].get_default(call_default_factory=True)
 
 
 def _numbers(sheet: Sheet, names: Sequence[str]) -> Array:

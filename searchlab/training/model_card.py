@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from searchlab.data import SOURCES
 from searchlab.data.prepare import Prepared
 from searchlab.errors import DataError
 from searchlab.spec import StudySpec
@@ -76,7 +77,7 @@ class ModelCard:
 
 def card_of(spec: StudySpec, prepared: Prepared, encoding: Encoding, *, dtype: str, trial: int) -> ModelCard:
     """The card of a trial's model."""
-    source: Mapping[str, Any] = spec.resolved()["data"]
+    source = SOURCES.get(spec.data.source.name).Options(**spec.data.source.options).model_dump(mode="json")
     return ModelCard(
         kind=prepared.kind,
         classes=classes_of(encoding),
