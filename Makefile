@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 ENGINE_TESTS := tests/conformance/test_engines_agree.py tests/conformance/test_every_engine.py
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo ui test test-jax test-engines faults chaos ray lint house bench overhead lock clean
+.PHONY: demo ui test test-jax test-engines test-gpu faults chaos ray lint house bench overhead lock clean
 
 demo: $(READY)  ## Run the digits study on the embedded store.
 	$(BIN)/searchlab run studies/digits_cnn.yaml
@@ -26,6 +26,9 @@ test-jax: $(READY)  ## The engines on Keras's JAX backend.
 test-engines: $(READY)  ## Every engine beside fit, in all cases (make test and make test-jax have a sample).
 	SEARCHLAB_ENGINES=all $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS)
 	SEARCHLAB_ENGINES=all KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS)
+
+test-gpu: $(READY)  ## What only a GPU can show, and trials a minute; first .venv/bin/pip install '.[gpu]'.
+	$(BIN)/python -m pytest -q -s -rs tests/gpu tests/test_nvml.py
 
 ray: $(READY)  ## The digits study on two Ray nodes, one of which is killed; lost nodes, heads and supervisors.
 	SEARCHLAB_RAY=all SEARCHLAB_FAULTS=all $(BIN)/python -m pytest -q -s tests/e2e/test_ray_study.py \

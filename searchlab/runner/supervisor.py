@@ -475,8 +475,7 @@ class Supervisor:
             return  # Keras cannot say which devices torch has
         words = (
             f"GPU {self.gpus[slot]} is there, but {child.backend} sees {', '.join(child.devices)} only: its build, the "
-            "driver or the CUDA libraries do not fit together (nvidia-smi; pip install 'tensorflow[and-cuda]' or "
-            "'jax[cuda12]')"
+            "driver or the CUDA libraries do not fit together (searchlab doctor; pip install 'searchlab[gpu]')"
         )
         if self.needs_gpus or any(not all(n.startswith("cpu") for n in other.devices) for other in self.ready):
             self._quarantine(slot, words, is_alive=True)
