@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -70,8 +71,7 @@ def candidate(name: str, home: Home, *, storage: str | None = None, trial: int |
     folder = home.study(name).folder
     prepared = Prepared.from_json(_read(folder / "data.json"))
     encoding = TASKS.get(spec.task).restore(_read(folder / "encoding.json"))
-    _, splits = load_search(prepared.folder)
-    card = card_of(spec, prepared, encoding, dtype=str(splits.train.x.dtype), trial=record.trial.number)
+    card = card_of(spec, prepared, encoding, dtype=_dtype(prepared), trial=record.trial.number)
     return Candidate(
         result=result,
         record=record,
@@ -112,6 +112,13 @@ def export(
     """
     chosen = candidate(name, home, storage=storage, trial=trial)
     return training.export(chosen.complete(), path, form, card=chosen.card.to_json())
+
+
+def _dtype(prepared: Prepared) -> str:
+    """Of the inputs, as training had them; "" where the data was removed, which nothing else here needs."""
+    with contextlib.suppress(DataError):
+        return str(load_search(prepared.folder)[1].train.x.dtype)
+    return ""
 
 
 def _read(path: Path) -> Any:

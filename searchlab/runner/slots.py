@@ -96,11 +96,12 @@ def slots(
     fitting = max(1, min(cores, devices.memory() // CHILD_MEMORY))
     count = _packed(workers, len(used), per_gpu) or fitting
     each = max(1, cores // count) if threads == "auto" else threads
-    sharers = math.ceil(count / len(used)) if used else 0
-    return tuple(
-        Slot(n, {**_environment(each, used[n % len(used)] if used else None, sharers, deterministic), **(extra or {})})
-        for n in range(count)
-    )
+    places = []
+    for n in range(count):
+        gpu = used[n % len(used)] if used else None
+        sharers = len(range(n % len(used), count, len(used))) if used else 0
+        places.append(Slot(n, {**_environment(each, gpu, sharers, deterministic), **(extra or {})}))
+    return tuple(places)
 
 
 def sharing(places: Sequence[Slot]) -> frozenset[int]:

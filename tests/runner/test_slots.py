@@ -72,6 +72,8 @@ def test_trials_are_packed_on_every_gpu(machine) -> None:
     assert {place.environment["TF_FORCE_GPU_ALLOW_GROWTH"] for place in places} == {"true"}
     assert {place.environment["XLA_PYTHON_CLIENT_PREALLOCATE"] for place in places} == {"false"}
     assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in slots()[0].environment
+    shares = [place.environment.get("XLA_PYTHON_CLIENT_MEM_FRACTION") for place in slots(workers=3)]
+    assert shares == ["0.450", None, "0.450"]
     assert len(slots(workers=4, per_gpu=3)) == 4 and len(slots(gpus=1, per_gpu=3)) == 3
 
 
