@@ -114,6 +114,8 @@ def read(path: Path) -> ModelCard | None:
     try:
         with zipfile.ZipFile(path) as archive:
             content = json.loads(archive.read(MEMBER)) if MEMBER in archive.namelist() else None
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}") from None
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         raise DataError(f"{path}: this is no .keras file ({error})") from None
     if content is None:

@@ -67,6 +67,8 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.keras").write_bytes(b"no zip")
     with pytest.raises(DataError, match=r"m\.keras: this is no \.keras file"):
         model_card.read(tmp_path / "m.keras")
+    with pytest.raises(DataError, match=r"there is no file .*gone\.keras"):
+        model_card.read(tmp_path / "gone.keras")
 
 
 def test_classes_are_those_of_the_data_and_values_have_none() -> None:
