@@ -39,7 +39,7 @@ def trials(
     from rich.table import Table
 
     from searchlab.cli._progress import configuration
-    from searchlab.reports.gpu import figures, gpu_lines, is_measured
+    from searchlab.reports.gpu import gpu_lines, is_measured, texts
 
     console = Console(highlight=False)
     varied = frozenset(name for record in result.trials for name in record.trial.params.values)
@@ -61,8 +61,8 @@ def trials(
             "–" if record.value is None else f"{record.value:.4f}",
             record.state,
             str(record.result.epochs if record.result else 0),
-            *(["–" if one is None else f"{one:.3g}" for one in figures(record)[1:]] if measured else []),
-            configuration(record.trial.params, varied, max(20, console.width - (65 if measured else 40))),
+            *(texts(record) if measured else ()),
+            configuration(record.trial.params, varied, max(20, console.width - (63 if measured else 40))),
         )
     console.print(table)
     for line in gpu_lines(result.trials):

@@ -23,6 +23,16 @@ def figures(record: TrialRecord) -> tuple[str | float | None, ...]:
     return gpu.name, gpu.utilization, None if gpu.memory is None else gpu.memory / 2**20, gpu.energy
 
 
+def texts(record: TrialRecord) -> tuple[str, str, str]:
+    """How busy the GPU was, MiB and Wh, as people read them."""
+    gpu = record.result.gpu if record.result is not None else None
+    return (
+        "–" if gpu is None or gpu.utilization is None else f"{gpu.utilization:.0%}",
+        "–" if gpu is None or gpu.memory is None else f"{gpu.memory / 2**20:.0f}",
+        "–" if gpu is None or gpu.energy is None else f"{gpu.energy:.3g}",
+    )
+
+
 def gpu_lines(records: Iterable[TrialRecord]) -> tuple[str, ...]:
     """One line for each kind of GPU: `NVIDIA H100: 12 trials, busy 63 % of the time, 5.1 GiB at most, 42 Wh in all`."""
     by_name: dict[str, list[tuple[GpuUse, float]]] = {}

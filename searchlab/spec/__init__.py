@@ -97,7 +97,7 @@ class TrainingSpec(Options):
     jit_compile: bool | Literal["auto"] = "auto"
     """Whether XLA compiles the training step."""
     deterministic: bool = True
-    """Same seed, same numbers; costs speed on GPUs."""
+    """Same seed, same numbers; costs speed on GPUs, where PyTorch does not promise it all the same."""
 
 
 class ExecutionSpec(Options):
