@@ -21,6 +21,9 @@ from searchlab.training.quiet import load_quietly
 
 SUFFIX = ".keras"
 
+_NOUNS = {"table": "rows of a table", "series": "windows of a series"}
+"""Kinds of inputs whose names are no plural."""
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -169,13 +172,16 @@ def _inputs(predictor: Predictor, files: Sequence[Path]) -> Unlabelled:
         return table(path, columns=columns, category_columns=card.category_columns, options=card.options)
     if card.kind == "series" and card.columns:
         return series(path, columns=card.columns, window=predictor.shape[0], options=card.options)
-    raise DataError(f"{path}: the model takes {card.kind}; give them as the array 'x' of an .npz file")
+    raise DataError(
+        f"{path}: the model takes {_NOUNS.get(card.kind, card.kind)}; give them as the array 'x' of an .npz file"
+    )
 
 
 def _images(predictor: Predictor, files: Sequence[Path]) -> Unlabelled:
     card, shape = predictor.card, predictor.shape
     if card.kind != "images":
-        raise DataError(f"the model takes {card.kind}: give one CSV, Parquet or .npz file, not {files[0]}")
+        wanted = "one .npz file" if card.kind == "tokens" else "one CSV, Parquet or .npz file"
+        raise DataError(f"the model takes {_NOUNS.get(card.kind, card.kind)}: give {wanted}, not {files[0]}")
     if card.dtype not in ("uint8", ""):
         raise DataError(
             f"the model was trained on pixels of type {card.dtype}, and image files have whole numbers from 0 to 255; "

@@ -148,7 +148,7 @@ def test_what_a_model_does_not_take_is_refused_with_what_it_takes(
     (tmp_path / "new.csv").write_text("a\n1\n")
     with pytest.raises(DataError, match=r"the model takes images; give them as the array 'x'"):
         ask(pictures, tmp_path / "new.csv")
-    with pytest.raises(DataError, match=r"the model takes table: give one CSV"):
+    with pytest.raises(DataError, match=r"the model takes rows of a table: give one CSV"):
         ask(towns, photos)
     with pytest.raises(DataError, match="one table at a time"):
         ask(towns, tmp_path / "new.csv", photos)
