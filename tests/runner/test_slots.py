@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +191,24 @@ def test_gpu_kernels_are_asked_for_the_same_numbers_unless_told_otherwise(machin
     assert slots()[0].environment["TF_DETERMINISTIC_OPS"] == "1"
     assert "TF_DETERMINISTIC_OPS" not in slots(deterministic=False)[0].environment
     assert "TF_DETERMINISTIC_OPS" not in slots(gpus=0)[0].environment
+
+
+ASKED = """
+import jax, tensorflow
+from tensorflow.python.framework.config import is_op_determinism_enabled
+assert is_op_determinism_enabled()
+jax.numpy.zeros(1)  # ends the process at flags that it does not know
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+def test_the_frameworks_hear_that_the_same_numbers_are_asked_for(machine) -> None:
+    """A variable that a new version no longer reads would fail nothing else, and be seen on GPUs only."""
+    machine(1, 64, ("0",))
+    environment = {**os.environ, **slots()[0].environment, "CUDA_VISIBLE_DEVICES": "-1"}
+    done = subprocess.run([sys.executable, "-c", ASKED], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def node(cpus: float, gpus: float = 0.0, memory: int = 64) -> Node:
