@@ -27,7 +27,7 @@ test-engines: $(READY)  ## Every engine beside fit, in all cases (make test and 
 	SEARCHLAB_ENGINES=all $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS)
 	SEARCHLAB_ENGINES=all KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS)
 
-test-gpu: $(READY)  ## What only a GPU can show, and trials a minute; first .venv/bin/pip install '.[gpu]'.
+test-gpu: $(READY)  ## What only a GPU can show, and trials a minute; first .venv/bin/pip install -e '.[gpu]'.
 	$(BIN)/python -m pytest -q -s -rs tests/gpu tests/test_nvml.py
 
 ray: $(READY)  ## The digits study on two Ray nodes, one of which is killed; lost nodes, heads and supervisors.
