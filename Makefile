@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 ENGINE_TESTS := tests/conformance/test_engines_agree.py tests/conformance/test_every_engine.py
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo ui test test-jax test-engines test-backbones faults chaos ray lint house bench overhead lock clean
+.PHONY: demo ui test test-jax test-engines test-backbones test-gpu faults chaos ray lint house bench overhead lock clean
 
 demo: $(READY)  ## Run the digits study on the embedded store.
 	$(BIN)/searchlab run studies/digits_cnn.yaml
@@ -20,8 +20,9 @@ test: $(READY)  ## Every test, on all cores; then the engines on Keras's JAX bac
 	$(BIN)/python -m pytest -q -n auto --dist loadfile
 	$(MAKE) test-jax
 
-test-jax: $(READY)  ## The engines on Keras's JAX backend.
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) tests/training/test_population.py
+test-jax: $(READY)  ## The engines and the augmentations on Keras's JAX backend.
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) \
+	  tests/training/test_population.py tests/conformance/test_every_augmentation.py
 
 test-engines: $(READY)  ## Every engine beside fit, in all cases (make test and make test-jax have a sample).
 	SEARCHLAB_ENGINES=all $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS)
@@ -29,6 +30,9 @@ test-engines: $(READY)  ## Every engine beside fit, in all cases (make test and 
 
 test-backbones: $(READY)  ## Every backbone in all respects (make test has a sample of what builds large ones again).
 	SEARCHLAB_BACKBONES=all $(BIN)/python -m pytest -q -n auto --dist loadfile tests/conformance/test_every_backbone.py
+
+test-gpu: $(READY)  ## What only a GPU can show, and trials a minute; first .venv/bin/pip install -e '.[gpu]'.
+	$(BIN)/python -m pytest -q -s -rs tests/gpu tests/test_nvml.py
 
 ray: $(READY)  ## The digits study on two Ray nodes, one of which is killed; lost nodes, heads and supervisors.
 	SEARCHLAB_RAY=all SEARCHLAB_FAULTS=all $(BIN)/python -m pytest -q -s tests/e2e/test_ray_study.py \

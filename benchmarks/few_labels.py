@@ -80,7 +80,8 @@ def main() -> None:
         wins = sum(difference > 0 for difference in differences)
         print(
             f"transfer is better in {wins} of {len(differences)} seeds, on average by "
-            f"{100 * statistics.mean(differences):.1f} points ({100 * min(differences):+.1f} to {100 * max(differences):+.1f})"
+            f"{100 * statistics.mean(differences):.1f} points "
+            f"({100 * min(differences):+.1f} to {100 * max(differences):+.1f})"
         )
 
 

@@ -5,6 +5,7 @@
     │   ├── UnknownName                    no plugin, metric or key bears this name
     │   └── SpecErrors                     all faults of a spec together, one line each
     ├── DataError                       3  the data cannot be read, split or learned from
+    │   └── MissingWeights                 those of a pretrained network are not here, or not its own
     ├── MissingExtra                    4  an optional library is not installed
     ├── ServiceError                    4  a storage or tracking server cannot be reached
     │   └── StorageLost                    a storage is gone or damaged: to ask again does not help
@@ -89,6 +90,10 @@ class DataError(SearchlabError):
     """The data cannot be read, split or learned from."""
 
     exit_code = 3
+
+
+class MissingWeights(DataError):
+    """The weights of a pretrained network are not here, or are not its own."""
 
 
 class MissingExtra(SearchlabError):

@@ -36,9 +36,13 @@ def shape(default: Any = ..., **constraints: Any) -> Any:
     return pydantic.Field(default, json_schema_extra={"role": "shape"}, **constraints)
 
 
-def value(default: Any = ..., **constraints: Any) -> Any:
-    """A field that changes a number inside the same graph; `constraints` are pydantic's (`ge`, `lt`, …)."""
-    return pydantic.Field(default, json_schema_extra={"role": "value"}, **constraints)
+def value(default: Any = ..., *, off: float | None = None, **constraints: Any) -> Any:
+    """A field that changes a number inside the same graph; `constraints` are pydantic's (`ge`, `lt`, …).
+
+    At the value `off` there is nothing to compute, and the graph is another one, without it.
+    """
+    extra: dict[str, Any] = {"role": "value"} if off is None else {"role": "value", "off": off}
+    return pydantic.Field(default, json_schema_extra=extra, **constraints)
 
 
 def per_layer(default: Any = ..., *, count: str, role: Role = "shape", **constraints: Any) -> Any:
@@ -53,6 +57,12 @@ def role_of(options: type[Options], field: str) -> Role:
     """Whether `field` of `options` is a shape or a value option; plain pydantic fields count as shape."""
     extra = options.model_fields[field].json_schema_extra
     return "value" if isinstance(extra, dict) and extra.get("role") == "value" else "shape"
+
+
+def is_off(options: Options, field: str) -> bool:
+    """Whether `field` has the value at which its part of the graph is left out."""
+    extra = type(options).model_fields[field].json_schema_extra
+    return isinstance(extra, dict) and "off" in extra and bool(getattr(options, field) == extra["off"])
 
 
 def layer_count_of(options: type[Options], field: str) -> str | None:

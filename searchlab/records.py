@@ -13,11 +13,12 @@ State: TypeAlias = Literal["waiting", "running", "complete", "pruned", "failed"]
 ENDED: tuple[State, ...] = ("complete", "pruned", "failed")
 """The states that a trial does not leave."""
 
-Cause: TypeAlias = Literal["diverged", "infeasible", "memory", "time", "stalled", "lost", "device", "error"]
+Cause: TypeAlias = Literal["diverged", "infeasible", "memory", "time", "stalled", "lost", "device", "missing", "error"]
 """What is behind a failure, or (time) behind an early end.
 
 The first three are faults of the parameters, and samplers are told so; `lost` and `stalled` trials had other attempts.
-`device` is what a trial says whose GPU failed; it is trained elsewhere, and never ends so.
+`device` is what a trial says whose GPU failed; it is trained elsewhere, and never ends so.  Nor does one that says
+`missing`: the weights that it begins with are not here, and the run pauses until they are.
 """
 
 
@@ -97,6 +98,8 @@ class TrainingPlan:
     precision: str = "float32"
     jit_compile: bool | Literal["auto"] = "auto"
     deterministic: bool = True
+    backend: str = "auto"
+    """What Keras computes with, as the study says it."""
     weights_folder: str | None = None
     """Where the best weights of each trial go, as `trial-0007.weights.npz`; None keeps none."""
     checkpoints: Checkpoints | None = None
@@ -120,6 +123,22 @@ class Epoch:
     `loss` and `val_loss` are the task's loss alone, without L2 and other penalties, so that trials compare.
     """
     seconds: float
+
+
+@dataclass(frozen=True)
+class GpuUse:
+    """What a trial took of its GPU; None for what the driver does not tell.
+
+    But for the memory these are figures of the whole device, whoever else works on it.
+    """
+
+    name: str
+    utilization: float | None = None
+    """The mean share of the time in which a kernel ran."""
+    memory: int | None = None
+    """The most bytes that the process held, which keeps what earlier trials of it needed."""
+    energy: float | None = None
+    """Watt-hours; trials that were trained together have equal shares."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +169,8 @@ class TrialResult:
     """The epoch after which the last attempt went on; None when it began at the beginning."""
     engine: str | None = None
     """What trained it, such as "fused"; "fit: REASON" when a faster engine had to leave it to `fit`."""
+    gpu: GpuUse | None = None
+    """None without a GPU, or where nothing measures it."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +186,16 @@ class TrialRecord:
     started: float | None = None
     """Seconds since 1970."""
     finished: float | None = None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Which classes a trial's model takes for which, on the validation examples."""
+
+    trial: int
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    """A row for each class that examples belong to, a column for each that the model predicts."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +229,8 @@ class StudyResult:
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What a reader should know: data description and digest, sampler, pruner, versions, git commit, …"""
     test: TestScore | None = None
+    confusion: Confusion | None = None
+    """Of the best trial; None for other tasks than classification, and before the study has ended."""
 
     @property
     def best(self) -> TrialRecord | None:

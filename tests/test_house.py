@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent / "searchlab"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "seeds", "atomic", "lazy", "devices", "urls"),
-    ("config", "catalog", "options", "shipped", "failpoints"),
+    ("config", "catalog", "options", "shipped", "failpoints", "nvml"),
     ("space", "data", "executors"),
     ("records",),
     ("tasks", "optim", "spec"),
@@ -26,9 +26,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 DOORS: dict[str, tuple[str, ...]] = {
     "keras": ("tasks", "optim", "models", "training", "data/sources/keras_dataset.py", "runner/door.py"),
+    "keras_hub": ("models/backbones/keras_hub.py",),
     "tensorflow": ("training/engines/fused.py",),
     "jax": ("training/engines/population.py", "training/program/convolution.py"),
     "torch": (),
+    "pynvml": ("nvml.py",),
     "optuna": ("search",),
     "mlflow": ("tracking",),
     "plotly": ("reports", "search/figures.py"),

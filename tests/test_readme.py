@@ -38,6 +38,12 @@ def test_the_space_that_is_explained_is_valid() -> None:
     check(load_text(f"study: s\ndata: {{source: digits}}\ntask: image_classification\nspace:\n{space}\n"))
 
 
+def test_what_more_a_space_may_have_is_valid() -> None:
+    (more,) = [body for body in YAML if "augment:" in body]
+    space = "\n".join(f"  {line}" for line in f"model: cnn\n{more}".splitlines())
+    check(load_text(f"study: s\ndata: {{source: digits}}\ntask: image_classification\nspace:\n{space}\n"))
+
+
 def test_make_knows_its_targets() -> None:
     targets = {line.partition(":")[0] for line in (ROOT / "Makefile").read_text().splitlines() if ":" in line}
     wanted = {command.split()[1] for command in COMMANDS if command.startswith("make ")}

@@ -44,6 +44,7 @@ COMMANDS = (
     "audit",
     "final_test",
     "export",
+    "predict",
     "ui",
     "init",
     "validate",

@@ -39,13 +39,17 @@ def trials(
     from rich.table import Table
 
     from searchlab.cli._progress import configuration
+    from searchlab.reports.gpu import gpu_lines, is_measured, texts
 
     console = Console(highlight=False)
     varied = frozenset(name for record in result.trials for name in record.trial.params.values)
     varied = frozenset(
         name for name in varied if len({record.trial.params.values.get(name, "–") for record in result.trials}) > 1
     )
-    table = Table("trial", result.objective.metric, "state", "epochs", "configuration", box=None, pad_edge=False)
+    measured = ("GPU busy", "MiB", "Wh") if is_measured(result.trials) else ()
+    table = Table(
+        "trial", result.objective.metric, "state", "epochs", *measured, "configuration", box=None, pad_edge=False
+    )
     sign = -1.0 if result.objective.direction == "maximize" else 1.0
     order = sorted(
         result.trials,
@@ -57,8 +61,11 @@ def trials(
             "–" if record.value is None else f"{record.value:.4f}",
             record.state,
             str(record.result.epochs if record.result else 0),
-            configuration(record.trial.params, varied, max(20, console.width - 40)),
+            *(texts(record) if measured else ()),
+            configuration(record.trial.params, varied, max(20, console.width - (63 if measured else 40))),
         )
     console.print(table)
+    for line in gpu_lines(result.trials):
+        console.print(line, markup=False)
     if len(order) > top:
         console.print(f"… and {len(order) - top} more: --top {len(order)}, --csv FILE or --parquet FILE", style="dim")

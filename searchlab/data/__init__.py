@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy.typing as npt
 
@@ -29,6 +29,7 @@ class Examples:
     """
 
     x: Array
+    """Where it is large (`data/rows.py`), something that is sliced like an array and read from a file."""
     y: Array
     """(n,) labels as strings or whole numbers, or (n,) / (n, horizon) real targets."""
     categories: Array | None = None
@@ -75,6 +76,8 @@ class Collection:
     vocabulary: tuple[str, ...] = ()
     """For tokens: the word of each token, `vocabulary[0]` being the padding."""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    """What messages call the examples, such as files; by their numbers where there are none."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,18 @@ class Source(Protocol):
 
         Raises:
             DataError: Missing, unreadable or unusable; the message names the file (and row) and what would do.
+        """
+
+
+@runtime_checkable
+class Recognized(Protocol):
+    """A source that can tell cheaply whether its data are those of before; it has this beside what `Source` asks."""
+
+    def fingerprint(self, options: Any, folder: Path) -> str:
+        """Another one after any change of what `load` would read, found without reading all of it.
+
+        Raises:
+            DataError: As `load`.
         """
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from searchlab.data import Array, Examples
+from searchlab.data.rows import is_in_memory, pieces
 from searchlab.errors import DataError
 
 ARRAYS = tuple(one.name for one in fields(Examples))
@@ -29,7 +30,8 @@ def of_array(array: Array) -> str:
     """
     plain = canonical(array)
     digest = hashlib.sha256(json.dumps([plain.dtype.str, plain.shape]).encode())
-    digest.update(plain.reshape(-1).view(np.uint8).data)
+    for piece in pieces(plain) if plain.ndim else (plain,):
+        digest.update(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
@@ -63,6 +65,8 @@ def canonical(array: Array) -> Array:
     if array.dtype.kind == "U":
         longest = int(np.strings.str_len(array).max()) if array.size else 0
         return np.ascontiguousarray(array, dtype=f"<U{max(1, longest)}")
+    if not is_in_memory(array) and array.dtype == array.dtype.newbyteorder("<"):
+        return array
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
 
 

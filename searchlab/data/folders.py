@@ -12,6 +12,7 @@ import numpy as np
 
 from searchlab.data import Array, Examples
 from searchlab.data.digest import arrays_of, of_array
+from searchlab.data.rows import pieces, unmapped
 from searchlab.errors import DataError
 
 
@@ -20,7 +21,10 @@ def write_examples(folder: Path, part: str, examples: Examples) -> dict[str, str
     arrays = arrays_of(examples)
     for name, array in arrays.items():
         with (folder / f"{part}.{name}.npy").open("wb") as file:
-            np.save(file, array, allow_pickle=False)
+            header = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for piece in pieces(array):
+                file.write(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
             file.flush()
             os.fsync(file.fileno())
     return {name: of_array(array) for name, array in arrays.items()}
@@ -39,7 +43,7 @@ def read_examples(folder: Path, part: str, digests: Mapping[str, str], *, check:
             array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise DataError(f"{path} cannot be read ({error}); remove {folder} and prepare the data again.") from error
-        if check and of_array(array) != digest:
+        if check and of_array(unmapped(array)) != digest:
             raise DataError(f"{path} has changed since it was written; remove {folder} and prepare the data again.")
         arrays[name] = array
     return Examples(**arrays)

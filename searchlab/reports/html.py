@@ -17,13 +17,20 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Protocol
 
 from searchlab.lazy import lazy
-from searchlab.records import StudyResult, TrialRecord
-from searchlab.reports import words
+from searchlab.records import Confusion, StudyResult, TrialRecord
+from searchlab.reports import confusion, gpu, words
 
 if TYPE_CHECKING:
     import plotly.offline as offline
 else:
     offline = lazy("plotly.offline")
+
+
+SHADED = 30
+"""Classes up to which the report shows all confusions, and not only the most frequent ones."""
+
+MISTAKES = 30
+"""So many of these."""
 
 
 class Figure(Protocol):
@@ -53,6 +60,7 @@ def render(
         _test(result, sd),
         _best(result),
         _top(result),
+        _classes(result),
         *(["<h2>Figures</h2>"] if drawn else []),
         *(_figure(number, title, figure) for number, (title, figure) in enumerate(drawn.items())),
         _all_trials(result),
@@ -160,22 +168,62 @@ def _top(result: StudyResult, count: int = 10) -> str:
     return f"<h2>The best {len(records)}</h2>\n{_table(heads, rows, sortable=True)}"
 
 
+def _classes(result: StudyResult) -> str:
+    """How well each class is known, and which are taken for which: all of them, or the most frequent mistakes."""
+    found = result.confusion
+    if found is None:
+        return ""
+    scores = [(one.name, one.examples, one.precision, one.recall, one.f1) for one in confusion.scores(found)]
+    parts = [
+        "<h2>Class by class</h2>",
+        f"<p>Of trial {found.trial}, on the validation examples.</p>",
+        _table(["class", "examples", "precision", "recall", "F1"], scores, sortable=True),
+    ]
+    if len(found.classes) <= SHADED:
+        parts += ["<h3>True classes, and what they were taken for</h3>", _shaded(found)]
+    else:
+        rows = [(one.true, one.predicted, one.count, one.share) for one in confusion.mistakes(found, MISTAKES)]
+        parts += [
+            "<h3>The most frequent mistakes</h3>",
+            _table(["true", "predicted", "times", "share"], rows, sortable=True),
+        ]
+    return "\n".join(parts)
+
+
+def _shaded(found: Confusion) -> str:
+    """A row a true class, a column a predicted one, shaded by shares of rows."""
+    heads = "".join(f'<th class="n" scope="col">{escape(name)}</th>' for name in found.classes)
+    rows = []
+    for name, row in zip(found.classes, found.counts, strict=True):
+        whole = max(1, sum(row))
+        cells = "".join(f'<td class="n" style="--share: {count / whole:.2f}">{count or ""}</td>' for count in row)
+        rows.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
+    head = f"<thead><tr><th>{escape(confusion.CORNER)}</th>{heads}</tr></thead>"
+    body = "\n".join(rows)
+    return f'<div class="scroll"><table class="shaded">{head}<tbody>\n{body}\n</tbody></table></div>'
+
+
 def _all_trials(result: StudyResult) -> str:
     records = sorted(result.trials, key=lambda record: record.trial.number)
     if not records:
         return ""
     names = list(dict.fromkeys(name for record in records for name in record.trial.params.labels()))
     varied = [name for name in names if len({repr(r.trial.params.labels().get(name)) for r in records}) > 1]
-    heads = ["trial", "state", result.objective.metric, "best epoch", "epochs", "seconds", *varied, "reason"]
-    rows = [_trial_row(record, varied) for record in records]
+    measured = [name.replace("_", " ") for name in gpu.COLUMNS[1:]] if gpu.is_measured(records) else []
+    heads = ["trial", "state", result.objective.metric, "best epoch", "epochs", "seconds", *measured, *varied, "reason"]
+    rows = [_trial_row(record, varied, is_measured=bool(measured)) for record in records]
     best = result.best
     number = best.trial.number if best is not None else None
-    return f"<h2>All trials</h2>\n{_table(heads, rows, sortable=True, best=number)}"
+    lines = "".join(f"\n<p>{escape(line)}</p>" for line in gpu.gpu_lines(records))
+    return f"<h2>All trials</h2>{lines}\n{_table(heads, rows, sortable=True, best=number)}"
 
 
-def _trial_row(record: TrialRecord, names: Sequence[str]) -> list[Any]:
+def _trial_row(record: TrialRecord, names: Sequence[str], *, is_measured: bool) -> list[Any]:
     ended, labels = record.result, record.trial.params.labels()
-    numbers = [ended.best_epoch, ended.epochs, round(ended.seconds, 1)] if ended else [None, len(record.curve), None]
+    numbers: list[Any] = [None, len(record.curve), None]
+    if ended is not None:
+        numbers = [ended.best_epoch, ended.epochs, round(ended.seconds, 1)]
+    numbers += gpu.figures(record)[1:] if is_measured else ()
     reason = (ended.reason or "") if ended else ""
     return [record.trial.number, record.state, record.value, *numbers, *(labels.get(n) for n in names), reason]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from searchlab.lazy import lazy
 from searchlab.records import StudyResult, TrialRecord
+from searchlab.reports import gpu
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,7 +14,7 @@ else:
     pd = lazy("pandas")
 
 COLUMNS = ("number", "state", "value", "best_epoch", "epochs", "seconds", "seed", "replicate", "attempt", "reason")
-"""What every table begins with; parameters by label and metrics by name follow."""
+"""What every table begins with; figures of GPUs where there are some, parameters and metrics follow by name."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a text begins that a spreadsheet would run."""
@@ -29,17 +30,18 @@ def trials_frame(result: StudyResult) -> pd.DataFrame:
     metrics = list(
         dict.fromkeys(name for record in records for name in (record.result.metrics if record.result else ()))
     )
-    frame = pd.DataFrame([_row(record) for record in records], columns=[*COLUMNS, *params, *metrics])
+    measured = gpu.COLUMNS if gpu.is_measured(records) else ()
+    frame = pd.DataFrame([_row(record) for record in records], columns=[*COLUMNS, *measured, *params, *metrics])
     whole = ["number", "best_epoch", "epochs", "seed", "replicate", "attempt"]
     return frame.astype(dict.fromkeys(whole, "Int64"))
 
 
 def to_csv(frame: pd.DataFrame) -> str:
     """`frame` as CSV; texts that begin like a formula get a leading apostrophe, control characters become blanks."""
-    safe = frame.rename(columns=lambda name: _harmless(str(name)))
+    safe = frame.rename(columns=lambda name: harmless(str(name)))
     for place, name in enumerate(frame.columns):
         if not pd.api.types.is_numeric_dtype(frame[name]):
-            safe.isetitem(place, [_harmless(value) for value in frame[name]])
+            safe.isetitem(place, [harmless(value) for value in frame[name]])
     return str(safe.to_csv(index=False))
 
 
@@ -57,10 +59,12 @@ def _row(record: TrialRecord) -> dict[str, Any]:
         "attempt": trial.attempt,
         "reason": ended.reason if ended else None,
     }
-    return {**(ended.metrics if ended else {}), **trial.params.labels(), **first}
+    figures = dict(zip(gpu.COLUMNS, gpu.figures(record), strict=True))
+    return {**(ended.metrics if ended else {}), **trial.params.labels(), **figures, **first}
 
 
-def _harmless(value: Any) -> Any:
+def harmless(value: Any) -> Any:
+    """`value` as a cell that no spreadsheet runs."""
     if not isinstance(value, str):
         return value
     text = "".join(character if character.isprintable() else " " for character in value)

@@ -12,7 +12,10 @@ from searchlab.records import StudyResult, TestScore
 from searchlab.reports import sameness, statistics
 
 MADE_FOR_SHARES = ("accuracy",)
-"""Endings of metrics that are shares of right answers, whose errors are binomial."""
+"""Endings of metrics that are shares of right answers."""
+
+BALANCED = "balanced_accuracy"
+"""A mean of shares of unequal numbers of answers, whose errors are not binomial."""
 
 REASONS = 10
 """So many reasons have a line of their own."""
@@ -43,7 +46,8 @@ def optimism(result: StudyResult, *, sd: float | None = None) -> Optimism | None
     if best is None or best.value is None or result.validation_examples < 1:
         return None
     count = result.validation_examples
-    if is_share(result.objective.metric) and 0 <= best.value <= 1:
+    metric = result.objective.metric
+    if is_share(metric) and not metric.endswith(BALANCED) and 0 <= best.value <= 1:
         guess = statistics.shrunk(best.value, count)
         curse = statistics.winners_curse(candidates, count, accuracy=guess)
         return Optimism(curse, statistics.noise_band(count, accuracy=best.value), candidates)

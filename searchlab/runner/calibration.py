@@ -99,6 +99,7 @@ def trials_a_shape(spec: StudySpec) -> float:
 
 def key_of(spec: StudySpec) -> str:
     """What measurements hold for: this machine, these versions, this data, this space, so many epochs."""
+    asked = engines.named(spec.training.backend)
     facts = {
         "cores": devices.cores(),
         "gpus": len(devices.gpus()),
@@ -107,6 +108,7 @@ def key_of(spec: StudySpec) -> str:
         "space": spec.space.digest(),
         "precision": spec.training.precision,
         "epochs": spec.training.epochs,
+        **({} if asked is None else {"backend": asked}),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from searchlab.data.prepare import Prepared, load_search
 from searchlab.errors import AllTrialsFailed, DataError, StudyConflict
 from searchlab.records import StudyResult, TrainingPlan, TrialRecord
 from searchlab.runner.home import Home
@@ -15,6 +17,7 @@ from searchlab.runner.lab import plan_of
 from searchlab.runner.stored import read_study, stored_spec
 from searchlab.tasks import TASKS, Encoding
 from searchlab.training import champion as training
+from searchlab.training.model_card import ModelCard, card_of
 from searchlab.training.quiet import load_quietly
 
 
@@ -31,6 +34,8 @@ class Candidate:
     """What the search saw."""
     sealed_folder: Path
     """The test rows, for `SealedTest` alone."""
+    card: ModelCard
+    """How its model wants inputs, and what comes out."""
 
     def digest(self) -> str:
         """Names this very model: the configuration, the seed and the bytes of its weights."""
@@ -42,6 +47,10 @@ class Candidate:
         """The Keras model, encoded inputs in, outputs before softmax."""
         load_quietly()
         return training.restore(self.plan, self.encoding, self.record.trial, self.weights)
+
+    def complete(self) -> Any:
+        """The Keras model, raw inputs in, probabilities or values out."""
+        return training.exportable(self.model(), self.encoding)
 
 
 def candidate(name: str, home: Home, *, storage: str | None = None, trial: int | None = None) -> Candidate:
@@ -60,15 +69,18 @@ def candidate(name: str, home: Home, *, storage: str | None = None, trial: int |
     weights = weights_of(result, record)
     spec = stored_spec(name, home, storage)
     folder = home.study(name).folder
-    prepared = _read(folder / "data.json")
+    prepared = Prepared.from_json(_read(folder / "data.json"))
+    encoding = TASKS.get(spec.task).restore(_read(folder / "encoding.json"))
+    card = card_of(spec, prepared, encoding, dtype=_dtype(prepared), trial=record.trial.number)
     return Candidate(
         result=result,
         record=record,
         weights=weights,
         plan=plan_of(spec, result.objective, home),
-        encoding=TASKS.get(spec.task).restore(_read(folder / "encoding.json")),
-        data_folder=Path(prepared["folder"]),
-        sealed_folder=Path(prepared["sealed_folder"]),
+        encoding=encoding,
+        data_folder=Path(prepared.folder),
+        sealed_folder=Path(prepared.sealed_folder),
+        card=card,
     )
 
 
@@ -99,7 +111,14 @@ def export(
         MissingExtra: A library for that format is not installed.
     """
     chosen = candidate(name, home, storage=storage, trial=trial)
-    return training.export(training.exportable(chosen.model(), chosen.encoding), path, form)
+    return training.export(chosen.complete(), path, form, card=chosen.card.to_json())
+
+
+def _dtype(prepared: Prepared) -> str:
+    """Of the inputs, as training had them; "" where the data was removed, which nothing else here needs."""
+    with contextlib.suppress(DataError):
+        return str(load_search(prepared.folder)[1].train.x.dtype)
+    return ""
 
 
 def _read(path: Path) -> Any:

@@ -12,7 +12,8 @@ from searchlab.errors import SpecError, SpecErrors, UnknownName
 from searchlab.executors import EXECUTORS, Clustered
 from searchlab.options import Options
 from searchlab.records import Direction, Objective
-from searchlab.runner.engines import AUTO
+from searchlab.runner.augmentable import faults_before_data
+from searchlab.runner.engines import AUTO, agree
 from searchlab.runner.plugins import space_options
 from searchlab.search import PRUNERS, SAMPLERS
 from searchlab.space.check import check as check_space
@@ -53,6 +54,10 @@ def check(spec: StudySpec) -> Checked:
             words = f"address is for executors of a cluster (ray), and {executor!r} is none; leave it out"
             errors.append(SpecError(words, spec.mark("execution.address")))
     with _collecting(errors):
+        _check_packing(spec)
+    with _collecting(errors):
+        agree(spec.training.backend, spec.training.engine, spec.mark("training.backend"))
+    with _collecting(errors):
         source = _options(spec.data.source, SOURCES.get(spec.data.source.name, spec.data.source.mark).Options)
     with _collecting(errors):
         sampler = _options(
@@ -64,11 +69,31 @@ def check(spec: StudySpec) -> Checked:
         TASKS.get(spec.task, spec.mark("task"))
         with _collecting(errors):
             objective = _objective(spec)
+        errors += faults_before_data(spec.space, spec.task)
         check_space(spec.space, space_options(spec.task))
     if errors:
         raise errors[0] if len(errors) == 1 else SpecErrors(errors)
     assert source is not None and sampler is not None and pruner is not None and objective is not None
     return Checked(source, sampler, pruner, objective)
+
+
+def _check_packing(spec: StudySpec) -> None:
+    """What can be said of `trials_per_gpu` before the machine is looked at."""
+    asked = spec.execution
+    if asked.trials_per_gpu == "auto":
+        return
+    if asked.gpus == 0:
+        words = f"trials_per_gpu is {asked.trials_per_gpu}, but gpus: 0 asks for none; leave one of them out"
+        raise SpecError(words, spec.mark("execution.trials_per_gpu"))
+    if asked.gpus == "auto" or asked.workers == "auto":
+        return
+    room = asked.gpus * asked.trials_per_gpu
+    if asked.workers > room:
+        raise SpecError(
+            f"{asked.workers} workers are more than {asked.gpus} GPU(s) with {asked.trials_per_gpu} trial(s) each "
+            f"take, which is {room}; leave workers out, or raise trials_per_gpu",
+            spec.mark("execution.workers"),
+        )
 
 
 @contextmanager

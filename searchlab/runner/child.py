@@ -19,6 +19,7 @@ from searchlab.failpoints import failpoint
 from searchlab.records import TrialResult
 from searchlab.runner.finish import finish
 from searchlab.runner.messages import Epochs, Finish, Idle, Job, Leave, Left, Ready, Setup, Verdict
+from searchlab.runner.telemetry import Complete, own_gpu, watched
 from searchlab.tasks import TASKS, Arrays
 from searchlab.training import ENGINES, Progress
 
@@ -35,6 +36,7 @@ def main(channel: Channel, setup: Mapping[str, Any]) -> None:
     engine = ENGINES.get(given["engine"])
     from searchlab.training import frozen, runtime  # load Keras
 
+    gpu = own_gpu()
     failpoint("child.ready")
     channel.send(Ready(runtime.versions(), runtime.backend(), runtime.device_names()))
     while True:
@@ -46,7 +48,9 @@ def main(channel: Channel, setup: Mapping[str, Any]) -> None:
             channel.send(finish(job, plan, encoding, examples.validation))
         elif isinstance(job, Job):
             progress = frozen.train(engine, job.cohort, plan, encoding, splits)
-            if _serve(channel, progress, prunes=given["prunes"]):
+            with watched(job.cohort, gpu) as complete:
+                is_leaving = _serve(channel, progress, prunes=given["prunes"], complete=complete)
+            if is_leaving:
                 return
             channel.send(Idle(psutil.Process().memory_info().rss))
         elif isinstance(job, Leave):
@@ -56,8 +60,10 @@ def main(channel: Channel, setup: Mapping[str, Any]) -> None:
             raise AssertionError(f"the supervisor said {job!r}")
 
 
-def _serve(channel: Channel, progress: Progress, *, prunes: bool) -> bool:
+def _serve(channel: Channel, progress: Progress, *, prunes: bool, complete: Complete) -> bool:
     """Pass on what the engine yields, and the supervisor's verdicts back to it; whether the child was asked to leave.
+
+    Results are passed on as `complete` makes them.
 
     An engine whose progress is closed keeps checkpoints of what it trains.
     """
@@ -69,7 +75,7 @@ def _serve(channel: Channel, progress: Progress, *, prunes: bool) -> bool:
                 stop: frozenset[int] = frozenset()
                 if isinstance(report, TrialResult):
                     failpoint("child.result")
-                    channel.send(report)
+                    channel.send(complete(report))
                 else:
                     failpoint("child.epoch")
                     channel.send(Epochs(report))

@@ -3,6 +3,9 @@
 `choose` takes what was measured on this machine for such a study (`runner/calibration.py`), else a rule that follows
 from measurements on two CPU cores (benchmarks/RESULTS.md).  Nothing here loads Keras: an engine is chosen before the
 first child starts, and the child is started with the backend that the engine needs.
+
+Why `training.backend` and KERAS_BACKEND must agree: the backend is part of what a study is, so that neither may
+overrule the other in silence.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from searchlab import atomic
-from searchlab.errors import MissingExtra, SpecError
+from searchlab.errors import Mark, MissingExtra, SpecError
 from searchlab.spec import TrainingSpec
 
 AUTO = "auto"
@@ -76,6 +79,10 @@ class Plan(Protocol):
     """What is asked of a training, as a `TrainingSpec` or a `TrainingPlan` has it."""
 
     @property
+    def backend(self) -> str:
+        """The Keras backend, or "auto"."""
+
+    @property
     def precision(self) -> str:
         """Keras's dtype policy."""
 
@@ -117,61 +124,81 @@ def choose(
     how many trials of the study share a compiled program.
 
     Raises:
-        SpecError: The engine asked for does not run on the backend that KERAS_BACKEND names.
+        SpecError: The engine asked for does not run on the backend that is named, or two are named.
         MissingExtra: Its library is not installed.
     """
+    agree(plan.backend, asked)
     if asked != AUTO:
-        return _named(asked, families)
+        return _choice(asked, plan, families, "asked for")
     possible = candidates(plan)
     if measured and set(possible) <= set(measured):
         engine = min(possible, key=lambda name: measured[name])
         words = ", ".join(f"{name} {measured[name]:.2g} s" for name in possible)
-        return _choice(engine, families, f"the fastest here: {words} a trial")
+        return _choice(engine, plan, families, f"the fastest here: {words} a trial")
     needed = max((WORTH_COMPILING.get(family, math.inf) for family in families), default=math.inf)
     if "population" in possible and trials_a_shape >= needed:
         words = f"{trials_a_shape:.0f} trials share a compiled program, which pays from {needed:.0f} on"
-        return _choice("population", families, words)
-    return _choice(possible[0], families, _rule(possible[0], plan))
+        return _choice("population", plan, families, words)
+    return _choice(possible[0], plan, families, _rule(possible[0], plan))
 
 
 def candidates(plan: Plan) -> tuple[str, ...]:
     """The engines that can train such a plan here, the likely fastest first."""
-    asked = os.environ.get("KERAS_BACKEND")
+    asked = named(plan.backend)
     found = ["fit"]
     if plan.precision == "mixed_float16" or plan.jit_compile is True:
         return tuple(found)
     if asked in (None, "jax") and _installed("jax"):
         found.insert(0, "population")
-    if asked in (None, "tensorflow") and _installed("tensorflow") and backend_of("fused") == "tensorflow":
+    if asked in (None, "tensorflow") and _installed("tensorflow"):
         found.insert(0, "fused")
     return tuple(found)
 
 
-def backend_of(engine: str) -> str:
+def named(backend: str = AUTO) -> str | None:
+    """The backend that a study names as its `backend`, else KERAS_BACKEND; None when neither does."""
+    return os.environ.get("KERAS_BACKEND") or None if backend == AUTO else backend
+
+
+def agree(backend: str, engine: str, mark: Mark | None = None) -> None:
+    """Nothing, when the study's `backend`, KERAS_BACKEND and what `engine` needs can be had together.
+
+    Raises:
+        SpecError: They cannot.
+    """
+    inherited = os.environ.get("KERAS_BACKEND") or backend
+    if backend not in (AUTO, inherited):
+        raise SpecError(
+            f"the study's backend is {backend!r}, but KERAS_BACKEND is {inherited!r}: unset it, or ask for the same",
+            mark,
+        )
+    needed, asked = BACKENDS.get(engine), named(backend)
+    if needed is not None and asked is not None and asked not in needed:
+        name, remedy = ("backend", "leave it out") if backend != AUTO else ("KERAS_BACKEND", "unset it")
+        raise SpecError(
+            f"the engine {engine!r} runs on {' or '.join(needed)}, but {name} is {asked!r}: "
+            f"{remedy}, or ask for engine: auto",
+            mark,
+        )
+
+
+def backend_of(engine: str, backend: str = AUTO) -> str:
     """The backend that a child of `engine` runs on: what is named, else what the engine needs, else Keras's own."""
-    named = os.environ.get("KERAS_BACKEND")
-    needed = BACKENDS.get(engine)
-    if named:
-        return named
+    needed, asked = BACKENDS.get(engine), named(backend)
+    if asked is not None:
+        return asked
     own = _configured()
     return own if needed is None or own in needed else needed[0]
 
 
-def _named(engine: str, families: tuple[str, ...]) -> Choice:
-    needed, backend = BACKENDS.get(engine), backend_of(engine)
-    if needed is not None and backend not in needed:
-        raise SpecError(
-            f"the engine {engine!r} runs on {' or '.join(needed)}, but KERAS_BACKEND is {backend!r}: "
-            f"unset it, or ask for engine: auto"
-        )
+def _choice(engine: str, plan: Plan, families: tuple[str, ...], reason: str) -> Choice:
+    """`engine`, once its library was seen to be there."""
+    backend = backend_of(engine, plan.backend)
     if not _installed(backend):
-        raise MissingExtra.of(backend, needed_for=f"the engine {engine!r}")
-    return _choice(engine, families, "asked for")
-
-
-def _choice(engine: str, families: tuple[str, ...], reason: str) -> Choice:
+        what = f"the engine {engine!r}" if engine in BACKENDS else f"the backend {backend!r}"
+        raise MissingExtra.of(backend, needed_for=what)
     together = min((TOGETHER.get(family, 1) for family in families), default=1) if engine == "population" else 1
-    return Choice(engine, backend_of(engine), together, reason)
+    return Choice(engine, backend, together, reason)
 
 
 def _rule(engine: str, plan: Plan) -> str:
@@ -183,7 +210,7 @@ def _rule(engine: str, plan: Plan) -> str:
         return "mixed_float16 needs the loss scaling of Keras's own fit"
     if plan.jit_compile is True:
         return "jit_compile: true is Keras's own fit under XLA"
-    return f"the backend {backend_of('fit')} has no faster one"
+    return f"the backend {backend_of('fit', plan.backend)} has no faster one"
 
 
 def _installed(library: str) -> bool:

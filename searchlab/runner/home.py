@@ -6,8 +6,10 @@
   outbox/STUDY_UID/         what MLflow has not got yet, and, compressed, what it has
   data/DIGEST/              prepared examples that trials may see
   sealed/DIGEST/            test examples, read once by the final test
+  known/FINGERPRINT.json    which of these was prepared from which files
   studies/NAME/             study.yaml (resolved), study.json, weights/, checkpoints/, logs/, results.jsonl,
-                            results.reserve, ledger.jsonl, champion.keras, report.html
+                            results.reserve, ledger.jsonl, champion.keras, report.html; of a classification
+                            per_class.csv, confusion.csv, confusion.png, confusion.json
 """
 
 from __future__ import annotations
@@ -41,6 +43,11 @@ class Home:
     def tracking_uri(self) -> str:
         """The MLflow store of studies that name none."""
         return urls.of_sqlite(self.folder / "mlflow.db")
+
+    @property
+    def known(self) -> Path:
+        """Which data were prepared from which files."""
+        return self.folder / "known"
 
     def study(self, name: str) -> StudyFolder:
         """The files of the study `name`."""
@@ -92,6 +99,11 @@ class StudyFolder:
     def champion(self) -> Path:
         """The best model, raw inputs to probabilities or values."""
         return self.folder / "champion.keras"
+
+    @property
+    def confusion(self) -> Path:
+        """Which classes the best trial takes for which."""
+        return self.folder / "confusion.json"
 
     @property
     def report(self) -> Path:

@@ -13,7 +13,7 @@ from searchlab.data.prepare import Prepared, load_search, prepare
 from searchlab.errors import SpecError
 from searchlab.models import FAMILIES
 from searchlab.records import EarlyStopping, Features, Objective, TrainingPlan
-from searchlab.runner import backbones
+from searchlab.runner import augmentable, backbones, known
 from searchlab.runner.check import Checked, check
 from searchlab.runner.home import Home, StudyFolder
 from searchlab.runner.machine import LIBRARIES, versions
@@ -22,6 +22,7 @@ from searchlab.space import Choice, Fixed, Params
 from searchlab.space.measure import first_guesses
 from searchlab.spec import StudySpec
 from searchlab.tasks import TASKS, Encoding
+from searchlab.training.model_card import card_of
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Lab:
         """The study's files."""
         return self.home.study(self.spec.name)
 
+    def card(self, trial: int) -> dict[str, Any]:
+        """What the file of that trial's model says of itself, as JSON values."""
+        dtype = str(self.splits.train.x.dtype)
+        return card_of(self.spec, self.prepared, self.encoding, dtype=dtype, trial=trial).to_json()
+
 
 def assemble(spec: StudySpec, home: Home, watcher: Watcher, checked: Checked | None = None) -> Lab:
     """Prepare the data of `spec` (once: the same data and split are found again) and fit its encoding.
@@ -55,28 +61,11 @@ def assemble(spec: StudySpec, home: Home, watcher: Watcher, checked: Checked | N
     """
     checked = checked or check(spec)
     watcher.stage(f"preparing the data: {spec.data.source.name}")
-    collection = SOURCES.get(spec.data.source.name).load(checked.source, spec.folder)
-    task = TASKS.get(spec.task)
-    if collection.kind not in task.accepts:
-        raise SpecError(
-            f"{spec.task} learns from {' or '.join(task.accepts)}, but {spec.data.source.name} gives {collection.kind}",
-            spec.mark("task"),
-        )
-    split = spec.data.split
-    prepared = prepare(
-        collection,
-        rule=split.by,
-        validation=split.validation,
-        test=split.test,
-        seed=split.seed,
-        embargo=split.embargo,
-        shuffle_labels=spec.data.shuffle_labels,
-        train_examples=split.train_examples,
-        store=home.folder,
-    )
+    prepared = _prepared(spec, checked, home)
     seen, splits = load_search(prepared.folder)
-    encoding = task.fit(seen, splits.train)
+    encoding = TASKS.get(spec.task).fit(seen, splits.train)
     _check_families(spec, encoding)
+    augmentable.refuse(spec.space, encoding.problem)
     return Lab(
         spec=spec,
         checked=checked,
@@ -88,6 +77,33 @@ def assemble(spec: StudySpec, home: Home, watcher: Watcher, checked: Checked | N
         plan=replace(plan_of(spec, checked.objective, home), features=_features(spec, home, prepared)),
         guesses=first_guesses(spec.space),
     )
+
+
+def _prepared(spec: StudySpec, checked: Checked, home: Home) -> Prepared:
+    """The data of `spec`, split and stored: as they are known from before, or read."""
+    note = known.note_of(spec, checked, home)
+    prepared = known.recall(note, home) if note is not None else None
+    if prepared is not None:
+        _check_kind(spec, prepared.kind)
+        return prepared
+    collection = SOURCES.get(spec.data.source.name).load(checked.source, spec.folder)
+    _check_kind(spec, collection.kind)
+    split = spec.data.split
+    prepared = prepare(
+        collection,
+        rule=split.by,
+        validation=split.validation,
+        test=split.test,
+        seed=split.seed,
+        embargo=split.embargo,
+        shuffle_labels=spec.data.shuffle_labels,
+        train_examples=split.train_examples,
+        duplicates=spec.data.duplicates,
+        store=home.folder,
+    )
+    if note is not None:
+        known.remember(note, prepared)
+    return prepared
 
 
 def plan_of(spec: StudySpec, objective: Objective, home: Home) -> TrainingPlan:
@@ -106,13 +122,18 @@ def plan_of(spec: StudySpec, objective: Objective, home: Home) -> TrainingPlan:
         precision=training.precision,
         jit_compile=training.jit_compile,
         deterministic=training.deterministic,
+        backend=training.backend,
         weights_folder=str(home.study(spec.name).weights),
         files=backbones.gather(spec, home),
     )
 
 
 def _features(spec: StudySpec, home: Home, prepared: Prepared) -> Features | None:
-    return Features(str(home.folder / "features"), prepared.digest) if spec.execution.feature_cache else None
+    return (
+        Features(str(home.folder / "features" / prepared.digest), prepared.digest)
+        if spec.execution.feature_cache
+        else None
+    )
 
 
 def facts_of(lab: Lab, backend: str) -> dict[str, Any]:
@@ -169,6 +190,15 @@ def keep(lab: Lab, resolved: str) -> None:
 def _git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
     return done.stdout.strip()
+
+
+def _check_kind(spec: StudySpec, kind: str) -> None:
+    task = TASKS.get(spec.task)
+    if kind not in task.accepts:
+        raise SpecError(
+            f"{spec.task} learns from {' or '.join(task.accepts)}, but {spec.data.source.name} gives {kind}",
+            spec.mark("task"),
+        )
 
 
 def _check_families(spec: StudySpec, encoding: Encoding) -> None:

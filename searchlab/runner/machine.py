@@ -6,14 +6,14 @@ import importlib.util
 import platform
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
 
 from searchlab import devices
 from searchlab.errors import SearchlabError
 from searchlab.records import Objective, TrainingPlan
 from searchlab.runner.engines import backend_of, candidates
+from searchlab.runner.finding import Finding
+from searchlab.runner.gpu_health import examine_gpus
 from searchlab.runner.home import Home
 
 LIBRARIES = ("keras", "tensorflow", "optuna", "mlflow", "pydantic", "numpy", "pandas", "scikit-learn")
@@ -23,21 +23,14 @@ EXTRAS = {
     "gp": "torch",
     "onnx": "tf2onnx",
     "jax": "jax",
+    "torch": "torch",
+    "gpu": "pynvml",
     "ray": "ray",
     "benchmarks": "keras_tuner",
 }
 LITTLE_SPACE = 2 << 30
 PLAIN = TrainingPlan(task="", objective=Objective("", "minimize"), epochs=1)
 """A plan that asks for nothing special."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the examination."""
-
-    grade: Literal["good", "note", "bad"]
-    subject: str
-    words: str
 
 
 def versions(libraries: tuple[str, ...] = LIBRARIES) -> dict[str, str]:
@@ -71,12 +64,10 @@ def _libraries() -> Iterator[Finding]:
 
 def _devices() -> Iterator[Finding]:
     yield Finding("good", "processor", f"{devices.cores()} cores, {devices.memory() / 2**30:.1f} GiB of memory")
-    gpus = devices.gpus()
-    there = ", ".join(f"{name} on {backend_of(name)}" for name in candidates(PLAIN))
+    engines = candidates(PLAIN)
+    there = ", ".join(f"{name} on {backend_of(name)}" for name in engines)
     yield Finding("good", "engines", f"{there}; engine: auto takes the first unless `show --engines` measured better")
-    yield Finding(
-        "good" if gpus else "note", "GPUs", ", ".join(gpus) if gpus else "none can be seen; training runs on the CPU"
-    )
+    yield from examine_gpus([backend_of(name) for name in engines])
 
 
 def _disk(home: Home) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from searchlab.data import Array
-from searchlab.records import Cohort, Epoch, TrainingPlan, Trial
+from searchlab.records import Cohort, Confusion, Epoch, TrainingPlan, Trial
 
 ENTRY = "searchlab.runner.child:main"
 """The `entry` that an executor starts."""
@@ -99,6 +99,8 @@ class Finish:
     trial: Trial
     weights: str
     path: str
+    card: Mapping[str, Any] | None = None
+    """What the file says of itself: a `ModelCard` as JSON values."""
 
 
 @dataclass(frozen=True)
@@ -113,3 +115,5 @@ class Finished:
     """(n, units) what the model predicts for them."""
     fault: str | None = None
     """Why there is no file after all, in one line; then the other fields mean nothing."""
+    confusion: Confusion | None = None
+    """On the validation examples, for classification."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from searchlab import atomic
 from searchlab.records import StudyResult, TestScore
 from searchlab.reports.html import render
+from searchlab.runner import classes
 from searchlab.runner.home import Home
 from searchlab.search.figures import Figure, figures, page_of, pictures
 from searchlab.search.study import Study
@@ -22,7 +23,8 @@ TOLD_ELSEWHERE = ("resolved", "folder", "uid", "objective_sd")
 def result_of(study: Study, home: Home) -> StudyResult:
     """The study as the storage has it, with the test score where the seal was opened on this machine."""
     facts = study.facts
-    return StudyResult(
+    folder = home.study(study.name)
+    result = StudyResult(
         name=study.name,
         objective=study.objective,
         trials=study.records(),
@@ -30,8 +32,10 @@ def result_of(study: Study, home: Home) -> StudyResult:
         seed=study.seed,
         validation_examples=int(facts.get("counts", {}).get("validation", 0)),
         facts=facts,
-        test=read_score(home.study(study.name).test),
+        test=read_score(folder.test),
     )
+    best = result.best
+    return replace(result, confusion=classes.read(folder, best.trial.number if best else None))
 
 
 def read_score(path: Path) -> TestScore | None:

@@ -10,6 +10,7 @@ from searchlab.data import SOURCES, SPLITS
 from searchlab.errors import UnknownName
 from searchlab.executors import EXECUTORS
 from searchlab.models import FAMILIES
+from searchlab.models.augment import AugmentOptions
 from searchlab.models.backbones import BACKBONES
 from searchlab.optim import OPTIMIZERS, SCHEDULES
 from searchlab.options import Options, layer_count_of, role_of
@@ -53,7 +54,7 @@ def space_options(task: str) -> PluginOptions:
         UnknownName: No task is called `task`.
     """
     selectors = {section: options_of(catalog) for section, catalog in SELECTED.items()}
-    return {**selectors, "task": TASKS.get(task).Options, "training": TrainingOptions}
+    return {**selectors, **_groups(task)}
 
 
 def value_parameters(task: str) -> Callable[[str], bool]:
@@ -61,7 +62,7 @@ def value_parameters(task: str) -> Callable[[str], bool]:
 
     The optimizer and the schedule with all their options are numbers to the engines that train cohorts.
     """
-    groups: dict[str, type[Options]] = {"training": TrainingOptions, "task": TASKS.get(task).Options}
+    groups = _groups(task)
 
     def is_value(name: str) -> bool:
         section, *path = name.split(".")
@@ -72,6 +73,10 @@ def value_parameters(task: str) -> Callable[[str], bool]:
         return section in groups and bool(path) and _is_value_option(groups[section], path[0])
 
     return is_value
+
+
+def _groups(task: str) -> dict[str, type[Options]]:
+    return {"task": TASKS.get(task).Options, "training": TrainingOptions, "augment": AugmentOptions}
 
 
 def _has_value_role(catalog: Catalog[Any], member: str, field: str) -> bool:

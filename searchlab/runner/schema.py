@@ -7,13 +7,15 @@ options) are `if`/`then` with closed `then` branches, since `unevaluatedProperti
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from pydantic import BaseModel
 
 from searchlab.catalog import Catalog
 from searchlab.data import SOURCES, SPLITS
+from searchlab.data.copies import Policy
 from searchlab.executors import EXECUTORS
+from searchlab.models.augment import AugmentOptions
 from searchlab.options import Options, layer_count_of
 from searchlab.runner.engines import AUTO
 from searchlab.runner.plugins import SELECTED, options_of
@@ -67,6 +69,7 @@ def space_schema() -> Schema:
 def _space() -> Schema:
     sections = {section: _selector(options_of(catalog), catalog) for section, catalog in SELECTED.items()}
     sections["training"] = _members(TrainingOptions, "How each trial feeds its optimizer.")
+    sections["augment"] = _members(AugmentOptions, "How training images are changed at random.")
     tasks = [_members(options, TASKS.summary(name)) for name, options in options_of(TASKS).items()]
     sections["task"] = {"anyOf": [*tasks, _NULL], "description": "Options of the study's task."}
     return _closed(sections, required=["model"])
@@ -133,6 +136,11 @@ def _data() -> Schema:
         "source": {**_names(SOURCES), "description": "Where the examples come from."},
         "split": _section(SplitSpec, by=_names(SPLITS)),
         "shuffle_labels": {"type": "boolean", "default": False, "description": "A null study: nothing to learn."},
+        "duplicates": {
+            "enum": list(get_args(Policy)),
+            "default": "warn",
+            "description": "What is done about copies, equal or (images) nearly so, in two parts of the split.",
+        },
     }
     branches = []
     for name, options in options_of(SOURCES).items():
@@ -189,7 +197,7 @@ def _cleaned(content: Any, definitions: Schema, *, is_names: bool = True) -> Any
     if not is_names and "$ref" in content:
         target = definitions[content["$ref"].rpartition("/")[2]]
         return _cleaned({**target, **{k: v for k, v in content.items() if k != "$ref"}}, definitions, is_names=False)
-    drop = () if is_names else ("title", "role", "per_layer", "item")
+    drop = () if is_names else ("title", "role", "off", "per_layer", "item")
     if not is_names and "prefixItems" in content:  # draft 7 wrote fixed lists otherwise
         fixed = {"items": content["prefixItems"], "additionalItems": False}
         content = {key: item for key, item in content.items() if key not in ("prefixItems", "items")} | fixed

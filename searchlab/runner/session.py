@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from searchlab.errors import SearchlabError
 from searchlab.failpoints import failpoint
 from searchlab.records import ENDED, Checkpoints, StudyResult
 from searchlab.reports.words import fork_lines, study_lines
-from searchlab.runner import tracked
+from searchlab.runner import classes, tracked
 from searchlab.runner.calibration import choice_of
 from searchlab.runner.champion import weights_of
 from searchlab.runner.check import check
@@ -33,7 +33,7 @@ from searchlab.runner.messages import Finish, Finished, Setup
 from searchlab.runner.outcome import Drawn, draw, result_of, write_report
 from searchlab.runner.plugins import value_parameters
 from searchlab.runner.restore import note, refuse_anew
-from searchlab.runner.slots import gpu_of, placed
+from searchlab.runner.slots import gpu_of, placed, sharing
 from searchlab.runner.stored import open_study
 from searchlab.runner.supervisor import Ending, Limits, Listener, Supervisor
 from searchlab.runner.tracked import PATIENCE, open_session
@@ -237,6 +237,7 @@ def _supervise(
         watcher=watcher,
         spool=spool_of(study, lab.folder),
         gpus={slot.number: gpu for slot in children.slots if (gpu := gpu_of(slot)) is not None},
+        sharing=sharing(children.slots),
         needs_gpus=spec.execution.gpus != "auto",
     )
     supervisor.remember_weights(iter(records))
@@ -287,6 +288,7 @@ def _conclude(
     tell_lost_before(result.trials, session)
     drawn: Drawn | None = None
     made: Finished | None = None
+    kept: Mapping[str, bytes | str] = {}
     if ending != "interrupted":
         watcher.stage("writing the best model and the report")
         order = _order(lab, result)
@@ -296,11 +298,13 @@ def _conclude(
         failpoint("champion.made")
         if made is not None:
             study.remember(objective_sd=made.sd)
-            result = replace(result, facts=study.facts)
+            result = replace(result, facts=study.facts, confusion=made.confusion)
+            kept = {} if made.confusion is None else classes.keep(made.confusion, lab.folder)
     report = write_report(result, study.space, lab.folder.report, drawn)
     failpoint("report.written")
     if drawn is not None:
-        session.study_finished(result, drawn.attachments())
+        of_classes = {f"classes/{name}": content for name, content in kept.items()}
+        session.study_finished(result, {**drawn.attachments(), **of_classes})
     if made is not None:
         session.log_model(lab.folder.champion, inputs=made.inputs, outputs=made.outputs)
     failpoint("champion.logged")
@@ -321,7 +325,7 @@ def _order(lab: Lab, result: StudyResult) -> Finish | None:
     if best is None:
         return None
     try:
-        return Finish(best.trial, str(weights_of(result, best)), str(lab.folder.champion))
+        return Finish(best.trial, str(weights_of(result, best)), str(lab.folder.champion), lab.card(best.trial.number))
     except SearchlabError as error:  # the search itself is not lost for that
         log.warning("the best model cannot be written: %s", error)
         return None

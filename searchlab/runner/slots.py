@@ -7,10 +7,12 @@ CNN runs no faster on two), while two children finish twice the trials.
 from __future__ import annotations
 
 import math
+import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 from searchlab import devices
 from searchlab.errors import DeviceMissing
@@ -27,6 +29,21 @@ SHARERS = 16
 """At most so many children share a core of a cluster, where more are asked for than it has cores."""
 
 
+FRACTION = ("XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_CLIENT_MEM_FRACTION")
+"""What says how much of a GPU JAX may take: the name that every version reads, and the one that newer ones prefer."""
+
+USABLE = 0.9
+"""The share of a GPU's memory that children divide; the rest is for CUDA itself, once in each process."""
+
+
+class Settings(TypedDict, total=False):
+    """What `slots` and `spread` are told beside numbers of workers, threads and GPUs."""
+
+    per_gpu: int | Literal["auto"]
+    deterministic: bool
+    extra: Mapping[str, str] | None
+
+
 @contextmanager
 def placed(
     spec: StudySpec, log_folder: Path, *, extra: Mapping[str, str] | None = None
@@ -39,14 +56,18 @@ def placed(
     """
     execution = spec.execution
     asked = execution.workers, execution.threads, execution.gpus
-    deterministic = spec.training.deterministic
+    settings: Settings = {
+        "per_gpu": execution.trials_per_gpu,
+        "deterministic": spec.training.deterministic,
+        "extra": extra,
+    }
     executor = EXECUTORS.get(execution.executor)
     if not isinstance(executor, Clustered):
-        yield executor, slots(*asked, deterministic=deterministic, extra=extra)[: spec.search.trials]
+        yield executor, slots(*asked, **settings)[: spec.search.trials]
         return
     cluster = executor.join(execution.address or "auto", log_folder=str(log_folder))
     try:
-        yield cluster, spread(cluster.nodes, *asked, deterministic=deterministic, extra=extra)[: spec.search.trials]
+        yield cluster, spread(cluster.nodes, *asked, **settings)[: spec.search.trials]
     finally:
         cluster.leave()
 
@@ -56,28 +77,53 @@ def slots(
     threads: int | Literal["auto"] = "auto",
     gpus: int | Literal["auto"] = "auto",
     *,
+    per_gpu: int | Literal["auto"] = "auto",
     deterministic: bool = True,
     extra: Mapping[str, str] | None = None,
 ) -> tuple[Slot, ...]:
     """One slot for each child.
 
-    `gpus` is how many to use ("auto": all that are visible).  `workers` "auto" is one for each GPU, or on a machine
-    without one for each core as far as memory goes; more workers than GPUs share them in turn.  `threads` "auto"
-    divides the cores between the workers.  `deterministic` asks GPU kernels for the same numbers every time; on a CPU
-    they are that anyway.  `extra` is what the engine needs in a child's environment.
+    `gpus` is how many to use ("auto": all that are visible).  `workers` "auto" is `per_gpu` ("auto": one) for each
+    GPU, or on a machine without one for each core as far as memory goes; more workers than GPUs share them in turn.
+    `threads` "auto" divides the cores between the workers.  `deterministic` asks GPU kernels for the same numbers every
+    time; on a CPU they are that anyway.  `extra` is what the engine needs in a child's environment.
 
     Raises:
-        DeviceMissing: More GPUs are asked for than are visible.
+        DeviceMissing: More GPUs are asked for than are visible, or more workers than these take.
     """
     used = _choose(gpus)
     cores = devices.cores()
     fitting = max(1, min(cores, devices.memory() // CHILD_MEMORY))
-    count = (len(used) or fitting) if workers == "auto" else workers
+    count = _packed(workers, len(used), per_gpu) or fitting
     each = max(1, cores // count) if threads == "auto" else threads
-    return tuple(
-        Slot(n, {**_environment(each, used[n % len(used)] if used else None, deterministic), **(extra or {})})
-        for n in range(count)
-    )
+    places = []
+    for n in range(count):
+        gpu = used[n % len(used)] if used else None
+        sharers = len(range(n % len(used), count, len(used))) if used else 0
+        places.append(Slot(n, {**_environment(each, gpu, sharers, deterministic), **(extra or {})}))
+    return tuple(places)
+
+
+def sharing(places: Sequence[Slot]) -> frozenset[int]:
+    """The slots whose GPU other slots have too."""
+    own = Counter(gpu_of(slot) for slot in places if not slot.gpus)
+    return frozenset(s.number for s in places if 0 < s.gpus < 1 or (gpu_of(s) is not None and own[gpu_of(s)] > 1))
+
+
+def _packed(workers: int | Literal["auto"], gpus: int, per_gpu: int | Literal["auto"]) -> int:
+    """How many children there shall be; 0 where nothing says so.  Without a GPU `per_gpu` says nothing.
+
+    Raises:
+        DeviceMissing: More workers than the GPUs take.
+    """
+    if workers == "auto":
+        return gpus * (1 if per_gpu == "auto" else per_gpu)
+    if gpus and per_gpu != "auto" and workers > gpus * per_gpu:
+        raise DeviceMissing(
+            f"{workers} workers are asked for, but {gpus} GPU(s) with {per_gpu} trial(s) each take {gpus * per_gpu}. "
+            "Lower execution.workers, raise execution.trials_per_gpu, or leave one of them out."
+        )
+    return workers
 
 
 def gpu_of(slot: Slot) -> str | None:
@@ -92,13 +138,14 @@ def spread(
     threads: int | Literal["auto"] = "auto",
     gpus: int | Literal["auto"] = "auto",
     *,
+    per_gpu: int | Literal["auto"] = "auto",
     deterministic: bool = True,
     extra: Mapping[str, str] | None = None,
 ) -> tuple[Slot, ...]:
     """One slot for each child on the nodes of a cluster, all with the same share of cores and GPUs; see `slots`.
 
     Raises:
-        DeviceMissing: More GPUs are asked for than the cluster has.
+        DeviceMissing: More GPUs are asked for than the cluster has, or more workers than these take.
     """
     present = int(sum(node.gpus for node in nodes))
     used = present if gpus == "auto" else gpus
@@ -108,10 +155,10 @@ def spread(
             "execution.gpus, or add nodes (`ray start --num-gpus` says how many one has)."
         )
     fitting = sum(min(int(node.cpus), node.memory // CHILD_MEMORY) for node in nodes)
-    count = (used or max(1, fitting)) if workers == "auto" else workers
+    count = _packed(workers, used, per_gpu) or max(1, fitting)
     sharers = math.ceil(count / used) if used else 0
     cores = _most_cores(nodes, count, sharers) if threads == "auto" else float(threads)
-    environment = {**_environment(max(1, int(cores)), "any" if used else None, deterministic), **(extra or {})}
+    environment = {**_environment(max(1, int(cores)), "any" if used else None, sharers, deterministic), **(extra or {})}
     return tuple(Slot(n, environment, cpus=cores, gpus=_part(sharers) if used else 0.0) for n in range(count))
 
 
@@ -146,11 +193,10 @@ def _choose(wanted: int | Literal["auto"]) -> tuple[str, ...]:
     return visible[:wanted]
 
 
-def _environment(threads: int, gpu: str | None, deterministic: bool) -> dict[str, str]:
+def _environment(threads: int, gpu: str | None, sharers: int, deterministic: bool) -> dict[str, str]:
     """What pins a child to its place, for every backend; KERAS_BACKEND is inherited as it is."""
-    same_numbers = {"TF_DETERMINISTIC_OPS": "1", "XLA_FLAGS": "--xla_gpu_deterministic_ops=true"}
     return {
-        **(same_numbers if deterministic and gpu is not None else {}),
+        **(_on_gpu(sharers, deterministic) if gpu is not None else {}),
         "CUDA_VISIBLE_DEVICES": NO_GPU if gpu is None else gpu,
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
@@ -160,3 +206,18 @@ def _environment(threads: int, gpu: str | None, deterministic: bool) -> dict[str
         "TF_NUM_INTEROP_THREADS": str(threads),
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
+
+
+def _on_gpu(sharers: int, deterministic: bool) -> dict[str, str]:
+    """What a child on a GPU that so many share is told beside.
+
+    JAX gets its part of the memory, so that no child can take what the next one counts on; TensorFlow has no such
+    variable, and takes what it needs.
+    """
+    found = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # the numbers of nvidia-smi, which are those that we go by
+    if sharers > 1 and not any(name in os.environ for name in FRACTION):
+        found[FRACTION[0]] = f"{USABLE / sharers:.3f}"
+    if deterministic:
+        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
+        found |= {"TF_DETERMINISTIC_OPS": "1", "XLA_FLAGS": flags.strip()}
+    return found

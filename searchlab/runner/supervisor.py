@@ -41,6 +41,9 @@ Shape: TypeAlias = tuple[tuple[str, Value], ...]
 ATTEMPTS: dict[Cause, int] = {"lost": 3, "stalled": 2}
 """How often a trial is trained whose process ends so; it may be what ends it."""
 
+ON_SHARED_GPU = 2
+"""How often a trial is trained that finds too little memory on a GPU which it has not got for itself."""
+
 FAREWELL = 15.0
 """Seconds that children have for ending their epoch and keeping a checkpoint when the run is asked to stop."""
 
@@ -160,6 +163,8 @@ class Supervisor:
     """Which parameters may differ within a cohort; None hands out one trial after another, in the order of draws."""
     gpus: Mapping[int, str] = field(default_factory=dict)
     """The GPU that each child was given, by slot; those without one are not in it."""
+    sharing: frozenset[int] = frozenset()
+    """The slots whose GPU has other children too, which may be who took the memory that a trial lacks."""
     needs_gpus: bool = False
     """Whether GPUs were asked for, so that to go on without is none."""
     pause_reason: str | None = None
@@ -433,10 +438,16 @@ class Supervisor:
         Its child goes when it has said all: a GPU that is lost serves nobody, after a fault in a kernel no process can
         use it any more, and what is left of memory after a lack of it cannot be known.
         """
+        if result.cause == "missing":  # any other trial would miss it too
+            trial = self._running[slot].pop(result.trial)
+            self._sure(self.study.give_back, (trial.number,))
+            self._lost((trial,))
+            self.pause_reason = self.pause_reason or result.reason
+            return True
         if result.cause not in ("device", "lost", "memory"):
             return False
         self._unfit[slot] = (result.cause, Death(slot, result.reason or result.cause, result.detail or ""))
-        return result.cause != "memory" or self._cohort_size.get(slot, 1) > 1
+        return result.cause != "memory" or self._cohort_size.get(slot, 1) > 1 or slot in self.sharing
 
     def _bury(self, death: Death, cause: Cause | None = None) -> None:
         """What becomes of a child that is dead, or (with a `cause`) fit for nothing, and of what it trained."""
@@ -476,8 +487,7 @@ class Supervisor:
             return  # Keras cannot say which devices torch has
         words = (
             f"GPU {self.gpus[slot]} is there, but {child.backend} sees {', '.join(child.devices)} only: its build, the "
-            "driver or the CUDA libraries do not fit together (nvidia-smi; pip install 'tensorflow[and-cuda]' or "
-            "'jax[cuda12]')"
+            "driver or the CUDA libraries do not fit together (searchlab doctor; pip install 'searchlab[gpu]')"
         )
         if self.needs_gpus or any(not all(n.startswith("cpu") for n in other.devices) for other in self.ready):
             self._quarantine(slot, words, is_alive=True)
@@ -504,7 +514,8 @@ class Supervisor:
 
     def _bury_trial(self, trial: Trial, cause: Cause, death: Death) -> None:
         """What becomes of a trial whose process died over it alone."""
-        if cause in ATTEMPTS and self._sure(self.study.retry, trial.number, ATTEMPTS[cause]):
+        attempts = ON_SHARED_GPU if cause == "memory" and death.slot in self.sharing else ATTEMPTS.get(cause)
+        if attempts is not None and self._sure(self.study.retry, trial.number, attempts):
             failpoint("trial.retried")
             self._lost((trial,))
             log.warning("trial %d lost its process (%s); it waits for another attempt", trial.number, death.reason)

@@ -14,6 +14,7 @@ import psutil
 
 from searchlab.failpoints import failpoint
 from searchlab.records import ENDED, StudyResult
+from searchlab.runner import backbones, known
 from searchlab.runner.best_weights import BestWeights
 from searchlab.runner.home import Home, StudyFolder
 from searchlab.runner.stored import read_study, stored_spec, study_names
@@ -48,7 +49,7 @@ def find(home: Home, storage: str | None = None) -> tuple[Rubbish, ...]:
         if folder.folder.is_dir():
             keep = stored_spec(name, home, storage).execution.keep_weights
             found += _of_study(folder, read_study(name, home, storage), keep)
-    return (*found, *_unused_data(home), *_unfinished(home))
+    return (*found, *_unused_data(home), *_unused_backbones(home), *_unfinished(home))
 
 
 def remove(rubbish: Iterable[Rubbish]) -> int:
@@ -86,10 +87,22 @@ def _unused_data(home: Home) -> Iterator[Rubbish]:
     used = set()
     for path in (home.folder / "studies").glob("*/data.json"):
         used.add(json.loads(path.read_text(encoding="utf-8"))["digest"])
-    for part in ("data", "sealed"):
+    for part in ("data", "sealed", "features"):
         for path in sorted((home.folder / part).glob("*")):
             if path.is_dir() and path.name not in used and _age(path) > UNFINISHED:
                 yield _rubbish(path, "examples that no study uses")
+    for path in sorted(home.known.glob("*.json")):
+        if known.digest_in(path) not in used and _age(path) > UNFINISHED:
+            yield _rubbish(path, "a note on examples that no study uses")
+
+
+def _unused_backbones(home: Home) -> Iterator[Rubbish]:
+    used = set()
+    for path in (home.folder / "studies").glob(f"*/{backbones.NOTED}"):
+        used |= set(json.loads(path.read_text(encoding="utf-8")).values())
+    for path in sorted((home.folder / backbones.FOLDER).glob("*")):
+        if path.is_file() and path.name not in used and _age(path) > UNFINISHED:
+            yield _rubbish(path, "a backbone that no study uses")
 
 
 def _unfinished(home: Home) -> Iterator[Rubbish]:

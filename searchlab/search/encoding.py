@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from searchlab.records import Objective, Trial, TrialResult
+from searchlab.records import GpuUse, Objective, Trial, TrialResult
 from searchlab.space import Choice, Condition, Domain, Fixed, Float, Int, Parameter, Params, Pick, Space
 
 DOMAINS: dict[str, type[Domain]] = {"fixed": Fixed, "choice": Choice, "int": Int, "float": Float}
@@ -34,8 +34,13 @@ def trial_from_json(content: Mapping[str, Any], *, number: int, attempt: int) ->
 
 
 def result_to_json(result: TrialResult) -> dict[str, Any]:
-    """The result; numbers that JSON cannot hold (NaN, the infinities) become their names."""
+    """The result; numbers that JSON cannot hold (NaN, the infinities) become their names.
+
+    What there is nothing of is left out where an earlier version, which may help with the study, does not know it.
+    """
     content = asdict(result) | {"metrics": {name: _number(value) for name, value in result.metrics.items()}}
+    if result.gpu is None:
+        del content["gpu"]
     return content | {"value": None if result.value is None else _number(result.value)}
 
 
@@ -43,7 +48,8 @@ def result_from_json(content: Mapping[str, Any]) -> TrialResult:
     """The result whose `result_to_json` gave `content`."""
     value = content["value"]
     metrics = {name: float(number) for name, number in content["metrics"].items()}
-    return TrialResult(**{**content, "metrics": metrics, "value": None if value is None else float(value)})
+    gpu = GpuUse(**content["gpu"]) if "gpu" in content else None
+    return TrialResult(**{**content, "metrics": metrics, "value": None if value is None else float(value), "gpu": gpu})
 
 
 def objective_from_json(content: Mapping[str, Any]) -> Objective:

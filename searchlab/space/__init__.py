@@ -6,9 +6,9 @@ A space is a flat list of parameters in the order of the YAML, parents before ch
     model.cnn.depth                 an option of cnn    (active only while model == "cnn")
     model.cnn.width.2               the second layer's  (active only while model.cnn.depth >= 2)
     optimizer, optimizer.adam.learning_rate, schedule, schedule.cosine.final
-    training.batch_size, task.label_smoothing
+    training.batch_size, task.label_smoothing, augment.rotation
 
-`model`, `optimizer` and `schedule` choose a plugin (`SELECTORS`); `training` and `task` are plain groups (`GROUPS`).
+`model`, `optimizer` and `schedule` choose a plugin (`SELECTORS`); the others are plain groups (`GROUPS`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Value: TypeAlias = bool | int | float | str | None
 SELECTORS = ("model", "optimizer", "schedule")
 """Sections whose value names a plugin that owns further parameters."""
 
-GROUPS = ("task", "training")
+GROUPS = ("task", "training", "augment")
 """Sections that only hold parameters."""
 
 
@@ -111,7 +111,7 @@ class Params:
         return Pick(name, self._below(f"{selector}.{name}."))
 
     def group(self, name: str) -> dict[str, Any]:
-        """The options of the plain group `name` ("training", "task")."""
+        """The options of the plain group `name` ("training", "task", "augment")."""
         return self._below(f"{name}.")
 
     def labels(self) -> dict[str, Value]:

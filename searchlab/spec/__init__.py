@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from searchlab.config import Node
+from searchlab.data.copies import Policy
 from searchlab.errors import Mark
 from searchlab.options import Options
 from searchlab.records import Direction
@@ -72,6 +73,8 @@ class DataSpec:
     split: SplitSpec
     shuffle_labels: bool = False
     """Permute the targets: a null study, in which nothing can be learned."""
+    duplicates: Policy = "warn"
+    """What is done about copies in two parts of the split."""
 
 
 class StoppingSpec(Options):
@@ -92,12 +95,14 @@ class TrainingSpec(Options):
     """When to stop a trial before its last epoch; null never does."""
     engine: str = "auto"
     """What trains; "auto" is the fastest that this machine has for the study."""
+    backend: Literal["auto", "tensorflow", "jax", "torch"] = "auto"
+    """What Keras computes with; "auto" is what KERAS_BACKEND names, else what the engine needs, else Keras's own."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Keras's dtype policy."""
     jit_compile: bool | Literal["auto"] = "auto"
     """Whether XLA compiles the training step."""
     deterministic: bool = True
-    """Same seed, same numbers; costs speed on GPUs."""
+    """Same seed, same numbers; costs speed on GPUs, where PyTorch does not promise it all the same."""
 
 
 class ExecutionSpec(Options):
@@ -113,6 +118,8 @@ class ExecutionSpec(Options):
     """CPU threads of each worker; on Ray the cores that are set aside for it."""
     gpus: Annotated[int, Field(ge=0, le=1024)] | Literal["auto"] = "auto"
     """GPUs to use; more workers than GPUs share them."""
+    trials_per_gpu: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"
+    """Trials trained at a time on each GPU; "auto" is one, or what a number of workers comes to."""
     keep_weights: int = Field(3, ge=0, le=1_000_000)
     """Of how many of the best trials the weights are kept."""
     checkpoint_seconds: float | None = Field(2.0, ge=0.0, allow_inf_nan=False)
@@ -206,6 +213,7 @@ class StudySpec:
                 **json.loads(json.dumps(source.options)),
                 "split": self.data.split.model_dump(exclude_none=True),  # as before there was a smaller training part
                 "shuffle_labels": self.data.shuffle_labels,
+                **({} if self.data.duplicates == "warn" else {"duplicates": self.data.duplicates}),
             },
             "task": self.task,
             "space": grammar_of(self.space),

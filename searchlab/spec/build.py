@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast, get_args
 
 from pydantic import BaseModel, Field
 
 from searchlab.config import ListNode, MapNode, Node, ScalarNode, describe, marks, node_of, plain
 from searchlab.config.validation import validate
-from searchlab.errors import SpecError, SpecErrors, UnknownName
+from searchlab.data.copies import Policy
+from searchlab.errors import SpecError, SpecErrors, UnknownName, nearest
 from searchlab.options import Options
 from searchlab.records import Direction
 from searchlab.space import Space
@@ -40,7 +41,7 @@ SEARCH_PLUGINS = {"sampler": "tpe", "pruner": "successive_halving"}
 TIMES = ("timeout", "trial_timeout")
 """The durations that `search:` may name."""
 
-DATA_KEYS = ("source", "split", "shuffle_labels")
+DATA_KEYS = ("source", "split", "shuffle_labels", "duplicates")
 """What `data:` holds beside the options of the source."""
 
 M = TypeVar("M", bound=BaseModel)
@@ -162,6 +163,7 @@ class _Build:
         if not isinstance(shuffled, ScalarNode) or not isinstance(shuffled.value, bool):
             message = f"shuffle_labels must be true or false, not {describe(shuffled)}."
             self.errors.append(SpecError(message, shuffled.mark))
+        duplicates = self._duplicates(_part(node, "duplicates", "warn"))
         source = _part(node, "source")
         if not isinstance(source, ScalarNode) or not isinstance(source.value, str):
             what = describe(source) if "source" in node.items else "missing"
@@ -170,7 +172,16 @@ class _Build:
         options = expand(node.without(*DATA_KEYS), ("data",), self.as_written, self.errors)
         assert split is not None or self.errors
         plugin = Plugin(source.value, plain(options), options, source.mark)
-        return DataSpec(plugin, split or SplitSpec(), plain(shuffled) is True)
+        return DataSpec(plugin, split or SplitSpec(), plain(shuffled) is True, duplicates)
+
+    def _duplicates(self, node: Node) -> Policy:
+        for policy in get_args(Policy):
+            if isinstance(node, ScalarNode) and node.value == policy:
+                return cast(Policy, policy)
+        known = ", ".join(get_args(Policy))
+        near = nearest(str(plain(node)), get_args(Policy)) if isinstance(node, ScalarNode) else ""
+        self.errors.append(SpecError(f"duplicates must be one of {known}, not {describe(node)}.{near}", node.mark))
+        return "warn"
 
     def _space(self) -> Space | None:
         node = self._written("space")

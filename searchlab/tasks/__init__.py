@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from searchlab.catalog import Catalog
 from searchlab.data import Array, Collection, Examples
@@ -20,12 +20,23 @@ class Arrays:
     """Encoded examples, ready for a model."""
 
     x: Array
-    """(n, *problem.input_shape), float32, or int32 for tokens."""
+    """(n, *problem.input_shape), float32, or int32 for tokens; `Rows` where they are too large for memory."""
     y: Array
     """(n,) int32 class numbers, or (n, units) float32 scaled targets."""
 
     def __len__(self) -> int:
         return len(self.x)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How encoded images follow from raw ones, (raw - mean) / deviation for each channel, and what raw ones hold."""
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    low: float
+    high: float
+    """The range of the training images, over all channels."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +51,8 @@ class Problem:
     """Width of the model's output, before any softmax."""
     vocabulary_size: int | None = None
     """For tokens: one more than the largest token; token 0 is padding."""
-    pixels: tuple[tuple[float, ...], tuple[float, ...]] | None = None
-    """For images: factor and offset, for each channel, that make pixel values from 0 to 255 of encoded inputs."""
+    pixels: Pixels | None = None
+    """For images: where they came from."""
 
 
 class Encoding(Protocol):
@@ -57,6 +68,9 @@ class Encoding(Protocol):
         Raises:
             DataError: A label that the training part does not have.
         """
+
+    def encode_inputs(self, examples: Examples) -> Array:
+        """What `encode` makes of `x`, of examples whose targets nobody knows; `examples.y` is not looked at."""
 
     def decode(self, outputs: Array) -> Mapping[str, Array]:
         """Model outputs as people want them: `{"label": …, "probability": (n, classes)}` or `{"value": …}` unscaled."""
@@ -110,6 +124,23 @@ class Task(Protocol):
 
     def baseline(self, encoding: Encoding, train: Arrays, x: Array) -> Array:
         """Outputs, shaped as a model's for the encoded inputs `x`, of the trivial predictor fitted on `train`."""
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """What a task has beside `Task` when each of its targets is one class: mixed targets, and confusion."""
+
+    def mixed(self, y: Array, other: Array, share: float) -> Array:
+        """(b, 3) float32 targets for its loss and metrics: both class numbers of each example, the share of the first.
+
+        The loss is that of either class at its share, the accuracy that of the larger share.
+        """
+
+    def class_names(self, encoding: Encoding) -> tuple[str, ...]:
+        """What people call the classes, in the order of their numbers."""
+
+    def confusion(self, encoding: Encoding, y: Array, outputs: Array) -> Array:
+        """(k, k) numbers of examples: a row for each class that they belong to, a column for each predicted one."""
 
 
 TASKS: Catalog[Task] = Catalog("searchlab.tasks", binds="TASK", kind="task")

@@ -10,12 +10,14 @@ _table.Table         filled, standardized, words as one-hot      -> vector    (c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from searchlab.data import Array, Collection, Examples
+from searchlab.data.rows import pieces, unmapped
 from searchlab.errors import DataError
+from searchlab.tasks import Pixels
 
 if TYPE_CHECKING:
     import keras
@@ -36,6 +38,10 @@ class Inputs(Protocol):
     def vocabulary_size(self) -> int | None:
         """For tokens, one more than the largest."""
 
+    @property
+    def pixels(self) -> Pixels | None:
+        """For images, what raw ones are like."""
+
     def encode(self, examples: Examples) -> Array:
         """The arrays a model takes.
 
@@ -48,15 +54,6 @@ class Inputs(Protocol):
 
     def to_json(self) -> dict[str, Any]:
         """JSON values for the class's `from_json`."""
-
-
-@runtime_checkable
-class Pixels(Inputs, Protocol):
-    """Inputs that are images."""
-
-    @property
-    def pixels(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """See `Problem.pixels`."""
 
 
 class InputsClass(Protocol):
@@ -88,8 +85,9 @@ def like(x: Array, shape: tuple[int, ...], noun: str) -> Array:
 
 
 def _finite(x: Array, noun: str) -> Array:
-    if np.issubdtype(x.dtype, np.inexact):
-        bad = np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))
+    if np.issubdtype(x.dtype, np.inexact) and len(x):
+        is_finite = [np.isfinite(piece).reshape(len(piece), -1).all(axis=1) for piece in pieces(unmapped(x))]
+        bad = np.flatnonzero(~np.concatenate(is_finite))
         if len(bad):
             raise DataError(
                 f"{len(bad)} of {len(x)} {noun} hold NaN or infinite numbers, example {bad[0]} first; "

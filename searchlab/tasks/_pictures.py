@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from searchlab.data import Array, Collection, Examples
+from searchlab.data.rows import unmapped
 from searchlab.lazy import lazy
+from searchlab.tasks import Pixels
+from searchlab.tasks._encoded import encoded
 from searchlab.tasks._inputs import like, numbers
 from searchlab.tasks._scaling import Scaling
 
@@ -27,32 +30,31 @@ class Pictures:
 
     shape: tuple[int, ...]
     scaling: Scaling
-    range: tuple[float, float] = BYTES
-    """The lowest and highest value that raw images can have: of training images that are no bytes, what they have."""
+    low: float = 0.0
+    high: float = 255.0
+    """The range of raw images: of bytes all there are, else that of the training images."""
     kind: str = "image"
     vocabulary_size: int | None = None
 
     @classmethod
     def fit(cls, collection: Collection, train: Examples) -> Pictures:
-        """Mean and deviation of each channel of the training images."""
+        """Mean and deviation of each channel of the training images, and their range."""
         x = numbers(train.x, "images", "(n, height, width, channels)", dimensions=4)
         span = BYTES if x.dtype == np.uint8 else (float(x.min()), float(x.max()))
-        return cls(x.shape[1:], Scaling.fit(x), span)
+        return cls(x.shape[1:], Scaling.fit(unmapped(x)), *span)
 
     @property
-    def pixels(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """See `Problem.pixels`."""
-        low, high = self.range
-        scale = BYTES[1] / (high - low) if high > low else 1.0
-        scaling = self.scaling
-        return (
-            tuple(deviation * scale for deviation in scaling.deviation),
-            tuple((mean - low) * scale for mean in scaling.mean),
-        )
+    def pixels(self) -> Pixels | None:
+        """What raw images are like."""
+        return Pixels(self.scaling.mean, self.scaling.deviation, self.low, self.high)
 
     def encode(self, examples: Examples) -> Array:
         """(n, height, width, channels) float32."""
-        return self.scaling.apply(like(examples.x, self.shape, "images"))
+        return self.encoded(examples, self.shape)
+
+    def encoded(self, examples: Examples, shape: tuple[int, ...]) -> Array:
+        """(n, *shape) float32."""
+        return encoded(like(examples.x, self.shape, "images"), shape, self.scaling.apply)
 
     def front(self) -> list[keras.layers.Layer]:
         """One `Rescaling`."""
@@ -60,13 +62,12 @@ class Pictures:
 
     def to_json(self) -> dict[str, Any]:
         """Shape, scaling and range."""
-        return {"shape": list(self.shape), "scaling": self.scaling.to_json(), "range": list(self.range)}
+        return {"shape": list(self.shape), "scaling": self.scaling.to_json(), "range": [self.low, self.high]}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Pictures:
         """From `to_json`."""
-        low, high = content.get("range", BYTES)  # older encodings lack it
-        return cls(tuple(content["shape"]), Scaling.from_json(content["scaling"]), (low, high))
+        return cls(tuple(content["shape"]), Scaling.from_json(content["scaling"]), *content.get("range", ()))
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Rows:
     pictures: Pictures
     kind: str = "sequence"
     vocabulary_size: int | None = None
+    pixels: None = None
 
     @classmethod
     def fit(cls, collection: Collection, train: Examples) -> Rows:
@@ -90,7 +92,7 @@ class Rows:
 
     def encode(self, examples: Examples) -> Array:
         """(n, height, width * channels) float32."""
-        return self.pictures.encode(examples).reshape(len(examples), *self.shape)
+        return self.pictures.encoded(examples, self.shape)
 
     def front(self) -> list[keras.layers.Layer]:
         """One model, which knows the shape of raw images: `Rescaling`, then `Reshape`."""

@@ -48,14 +48,19 @@ class RegressionEncoding:
     @property
     def problem(self) -> Problem:
         """One output for each target."""
-        return Problem(self.inputs.kind, self.inputs.shape, len(self.targets.mean), self.inputs.vocabulary_size)
+        inputs = self.inputs
+        return Problem(inputs.kind, inputs.shape, len(self.targets.mean), inputs.vocabulary_size, inputs.pixels)
 
     def encode(self, examples: Examples) -> Arrays:
         """Inputs, and scaled targets (n, units) float32."""
         y = _targets(examples.y)
         if y.shape[1] != self.problem.units:
             raise DataError(f"there must be {self.problem.units} targets, as in training, and there are {y.shape[1]}.")
-        return Arrays(self.inputs.encode(examples), self.targets.apply(y))
+        return Arrays(self.encode_inputs(examples), self.targets.apply(y))
+
+    def encode_inputs(self, examples: Examples) -> Array:
+        """Inputs alone."""
+        return self.inputs.encode(examples)
 
     def decode(self, outputs: Array) -> Mapping[str, Array]:
         """`value`, shaped as the data's targets and in their units."""

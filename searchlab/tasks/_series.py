@@ -25,6 +25,7 @@ class Series:
     scaling: Scaling
     kind: str = "sequence"
     vocabulary_size: int | None = None
+    pixels: None = None
 
     @classmethod
     def fit(cls, collection: Collection, train: Examples) -> Series:

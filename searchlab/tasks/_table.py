@@ -34,6 +34,7 @@ class Table:
     words: tuple[tuple[str, ...], ...]
     kind: str = "vector"
     vocabulary_size: int | None = None
+    pixels: None = None
 
     @classmethod
     def fit(cls, collection: Collection, train: Examples) -> Table:

@@ -29,6 +29,7 @@ class Tokens:
     length: int
     known: tuple[int, ...]
     kind: str = "tokens"
+    pixels: None = None
 
     @classmethod
     def fit(cls, collection: Collection, train: Examples) -> Tokens:

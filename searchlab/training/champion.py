@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,22 +10,27 @@ import numpy as np
 
 from searchlab.atomic import write_with
 from searchlab.data import Array
+from searchlab.data.rows import is_in_memory
 from searchlab.errors import DataError, MissingExtra, SpecError, UnknownName
 from searchlab.lazy import lazy
 from searchlab.records import TrainingPlan, Trial
 from searchlab.tasks import Encoding
+from searchlab.training import model_card
 
 if TYPE_CHECKING:
     import keras
 
-    from searchlab.training import recipe, weights
+    from searchlab.training import order, recipe, weights
 else:
     keras = lazy("keras")
+    order = lazy("searchlab.training.order")
     recipe = lazy("searchlab.training.recipe")
     weights = lazy("searchlab.training.weights")
 
 FORMATS = ("keras", "onnx", "saved_model")
 PREDICTION_BATCH = 256
+PREDICTION_BYTES = 16 << 20
+"""Of a batch of large examples, at most."""
 
 
 def restore(plan: TrainingPlan, encoding: Encoding, trial: Trial, path: str | Path) -> keras.Model:
@@ -44,7 +50,10 @@ def restore(plan: TrainingPlan, encoding: Encoding, trial: Trial, path: str | Pa
 
 def predict(model: keras.Model, x: Array) -> Array:
     """(n, units) float32 outputs of `model` for inputs `x`."""
-    return np.asarray(model.predict(x, batch_size=PREDICTION_BATCH, verbose=0), np.float32)
+    batch = max(1, min(PREDICTION_BATCH, PREDICTION_BYTES * len(x) // max(1, x.nbytes)))
+    if is_in_memory(x):
+        return np.asarray(model.predict(x, batch_size=batch, verbose=0), np.float32)
+    return np.asarray(model.predict(order.InOrder(x, batch_size=batch), verbose=0), np.float32)
 
 
 def exportable(model: keras.Model, encoding: Encoding) -> keras.Model:
@@ -60,8 +69,10 @@ def exportable(model: keras.Model, encoding: Encoding) -> keras.Model:
     return keras.Model(raw, tensor, name=f"{model.name}_complete")
 
 
-def export(model: keras.Model, path: str | Path, form: str = "keras") -> Path:
+def export(model: keras.Model, path: str | Path, form: str = "keras", *, card: Mapping[str, Any] | None = None) -> Path:
     """Write `model` to `path` as "keras" (one .keras file), "onnx" (one file) or "saved_model" (a folder).
+
+    `card` is a `ModelCard` as JSON values, for the .keras file.
 
     Raises:
         UnknownName: No such format.
@@ -74,7 +85,7 @@ def export(model: keras.Model, path: str | Path, form: str = "keras") -> Path:
     if form == "keras":
         if target.suffix != ".keras":
             raise SpecError(f"{target}: a Keras model needs a name that ends with .keras")
-        return write_with(target, lambda temporary: model.save(temporary))
+        return write_with(target, lambda temporary: _save(model, temporary, card))
     if form == "onnx":
         return write_with(target, lambda temporary: _write(model, temporary, "onnx", extra="onnx"))
     if target.exists():
@@ -96,6 +107,12 @@ def load_keras(path: str | Path) -> keras.Model:
         return keras.saving.load_model(source, compile=False, safe_mode=True)
     except Exception as error:
         raise DataError(f"{source}: this model cannot be loaded safely ({str(error).partition(chr(10))[0]})") from error
+
+
+def _save(model: keras.Model, path: Path, card: Mapping[str, Any] | None) -> None:
+    model.save(path)
+    if card is not None:
+        model_card.put(path, card)
 
 
 def _raw_input(front: list[Any], model: keras.Model) -> Any:

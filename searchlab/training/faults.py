@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from searchlab.errors import MissingWeights
 from searchlab.records import Cause
 
 _MEMORY_NAMES = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")
@@ -50,6 +51,8 @@ def cause(error: BaseException) -> Cause:
         return "memory"
     if says_device_lost(str(error)):
         return "device"
+    if isinstance(error, MissingWeights):
+        return "missing"
     if _DEVICE_CONFUSED.search(str(error)):
         return "lost"
     is_of_size = isinstance(error, ValueError) and any(words in str(error) for words in _SIZE_WORDS)
@@ -70,6 +73,8 @@ def reason(error: BaseException) -> str:
         first = bare.strip().split("\n\n")[0]
         return f"infeasible: {' '.join(first.split())}"
     words = str(error).strip().partition("\n")[0]
+    if isinstance(error, MissingWeights):
+        return words
     plain = f"{type(error).__name__}: {words}" if words else type(error).__name__
     return f"the GPU is lost: {plain}" if says_device_lost(str(error)) else plain
 

@@ -80,7 +80,7 @@ class Store:
         """The same, made where they are not there yet; yields between pieces, a sign of life.
 
         Raises:
-            DataError: The weights of the body are missing or are not its own.
+            MissingWeights: Those of the body.
             OSError: The disk is full.
         """
         key = key_of(recipe)
@@ -104,7 +104,7 @@ def key_of(recipe: Recipe) -> str | None:
     """Equal for trials that share features; None for those that do not."""
     place: Features | None = recipe.plan.features
     family = recipe.family
-    if place is None or not isinstance(family, Staged):
+    if place is None or not isinstance(family, Staged) or recipe.is_augmented:
         return None
     name, file = family.body_name(recipe.family_options), family.body_file(recipe.family_options)
     if name is None:

@@ -13,13 +13,17 @@ import numpy as np
 
 from searchlab.data import Array
 from searchlab.models import FAMILIES, Family, Staged, Tuning
+from searchlab.models.augment import AugmentOptions, infeasible
+from searchlab.models.augmentation import augmented
 from searchlab.optim import OPTIMIZERS, SCHEDULES, Schedule
 from searchlab.optim.rate import EpochRates
 from searchlab.records import TrainingPlan, Trial
 from searchlab.seeds import derive
 from searchlab.space import Pick
-from searchlab.tasks import TASKS, Encoding, Task
+from searchlab.tasks import TASKS, Arrays, Encoding, Task
 from searchlab.training import TrainingOptions
+from searchlab.training.mixing import Mixing
+from searchlab.training.order import Batches
 
 DEFAULTS = {"optimizer": "adam", "schedule": "constant"}
 """What a space without these sections means."""
@@ -40,6 +44,7 @@ class Recipe:
     schedule: Schedule
     schedule_options: Any
     training: TrainingOptions
+    augment: AugmentOptions
 
     @classmethod
     def of(cls, trial: Trial, plan: TrainingPlan, encoding: Encoding) -> Recipe:
@@ -62,11 +67,18 @@ class Recipe:
             schedule=schedule,
             schedule_options=schedule.Options(**schedule_pick.options),
             training=TrainingOptions(**params.group("training")),
+            augment=AugmentOptions(**params.group("augment")),
         )
+
+    @property
+    def is_augmented(self) -> bool:
+        """Whether training images are changed at random."""
+        return bool(self.augment.on)
 
     def infeasible(self) -> str | None:
         """Why there is no such model; None when there is one."""
-        return self.family.infeasible(self.encoding.problem, self.family_options)
+        problem = self.encoding.problem
+        return self.family.infeasible(problem, self.family_options) or infeasible(problem, self.augment)
 
     def model(self) -> keras.Model:
         """The model with its first weights; all Keras's own randomness is seeded as well."""
@@ -84,6 +96,15 @@ class Recipe:
             return list(model.weights)
         frozen = {id(variable) for variable in model.get_layer("body").weights}
         return [variable for variable in model.weights if id(variable) not in frozen]
+
+    def trainable(self, model: keras.Model, seed: int) -> keras.Model:
+        """What is trained in place of `model`: it has the same weights, and changes images on the way, by `seed`."""
+        return augmented(model, self.encoding.problem, self.augment, seed) if self.augment.layers else model
+
+    def batches(self, examples: Arrays) -> Batches:
+        """The training examples in the order, and mixed in the way, of each epoch."""
+        mixing = Mixing(self.task, self.augment.mixup, self.augment.cutmix, self.seed) if self.augment.mixes else None
+        return Batches(examples, seed=self.seed, batch_size=self.training.batch_size, mixing=mixing)
 
     def steps(self, examples: int) -> int:
         """Optimizer steps in an epoch over so many `examples`."""

@@ -36,16 +36,16 @@ def stages(recipe: Recipe, model: keras.Model, splits: SearchSplits[Arrays]) -> 
     """
     epochs, family, tuning = recipe.plan.epochs, recipe.family, recipe.tuning
     if not isinstance(family, Staged):
-        yield Stage(model, splits, epochs)
+        yield Stage(recipe.trainable(model, recipe.seed), splits, epochs)
         return
     tuned = 0 if tuning is None else max(1, round(tuning.share * epochs))
     if tuned < epochs:
         features = STORE.get(recipe)
         if features is None:
-            yield Stage(model, splits, epochs - tuned)
+            yield Stage(recipe.trainable(model, recipe.seed), splits, epochs - tuned)
         else:
             head = family.head(recipe.family_options)
             yield Stage(model.get_layer(head.name), features, epochs - tuned)
     if tuning is not None:
         slower = family.thaw(model, recipe.family_options)
-        yield Stage(model, splits, epochs, rate=tuning.rate, slower=slower)
+        yield Stage(recipe.trainable(model, recipe.seed), splits, epochs, rate=tuning.rate, slower=slower)

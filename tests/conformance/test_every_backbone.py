@@ -16,7 +16,7 @@ import pytest
 from searchlab.models import FAMILIES
 from searchlab.models.backbones import BACKBONES
 from searchlab.models.naming import named
-from searchlab.tasks import Problem
+from searchlab.tasks import Pixels, Problem
 
 sys.path.append(str(Path(__file__).parents[1] / "training"))
 
@@ -26,7 +26,7 @@ NAMES = BACKBONES.names()
 LARGE = {"convnext_tiny", "efficientnet_b0", "efficientnet_v2_b0", "mobilenet_v2", "mobilenet_v3_large", "resnet50"}
 ALL = os.environ.get("SEARCHLAB_BACKBONES") == "all"
 TRANSFER = FAMILIES.get("transfer")
-PROBLEM = Problem("image", (32, 32, 3), 4, pixels=((60.0, 61.0, 62.0), (120.0, 121.0, 122.0)))
+PROBLEM = Problem("image", (32, 32, 3), 4, pixels=Pixels((120.0, 121.0, 122.0), (60.0, 61.0, 62.0), 0.0, 255.0))
 PREPROCESSING = {
     "mobilenet_v2": "mobilenet_v2",
     "mobilenet_v3_small": "mobilenet_v3",
@@ -54,9 +54,9 @@ def _preset(folder):
     import keras_hub
 
     network = keras_hub.models.ResNetBackbone(
-        input_conv_filters=[8],
+        input_conv_filters=[64],
         input_conv_kernel_sizes=[3],
-        stackwise_num_filters=[8, 16],
+        stackwise_num_filters=[64, 64],
         stackwise_num_blocks=[1, 1],
         stackwise_num_strides=[1, 2],
         block_type="basic_block",
@@ -110,14 +110,14 @@ class TestEveryBackbone:
         if name in PREPROCESSING:
             prepare = getattr(keras.applications, PREPROCESSING[name]).preprocess_input
             inner = next((layer for layer in network.layers if layer.name == network.name), network)
-            pixels = x * np.asarray(PROBLEM.pixels[0], np.float32) + np.asarray(PROBLEM.pixels[1], np.float32)
+            pixels = x * np.asarray(PROBLEM.pixels.deviation, np.float32) + np.asarray(PROBLEM.pixels.mean, np.float32)
             expected = outputs(inner, prepare(pixels.copy()))
             np.testing.assert_allclose(outputs(network, pixels), expected, rtol=1e-4, atol=1e-4)
             np.testing.assert_allclose(outputs(body, x), expected.mean(axis=(1, 2)), rtol=1e-4, atol=1e-4)
 
     def test_takes_shades_of_grey_and_another_size(self, small):
         _, options, _, _ = small
-        grey = Problem("image", (16, 20, 1), 4, pixels=((60.0,), (120.0,)))
+        grey = Problem("image", (16, 20, 1), 4, pixels=Pixels((120.0,), (60.0,), 0.0, 255.0))
         options = options.model_copy(update={"resolution": 32})
         assert TRANSFER.infeasible(grey, options) is None
         model = TRANSFER.build(grey, options, seed=1)

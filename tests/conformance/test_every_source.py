@@ -11,12 +11,14 @@ import pydantic
 import pytest
 from PIL import Image
 
-from searchlab.data import SOURCES
+from searchlab.data import SOURCES, Recognized
 from searchlab.data.digest import of_examples
 from searchlab.data.parts import is_labels
 from searchlab.data.prepare import load_search, prepare
 
 NAMES = SOURCES.names()
+RECOGNIZED = [name for name in NAMES if isinstance(SOURCES.get(name), Recognized)]
+"""Sources that need not be read again while their data have not changed."""
 DIMENSIONS = {"images": 4, "table": 2, "series": 3, "tokens": 2}
 
 
@@ -138,6 +140,15 @@ class TestEverySource:
             store=tmp_path / "other",
         )
         assert again.digest == prepared.digest
+
+    @pytest.mark.parametrize("case", RECOGNIZED, indirect=True)
+    def test_recognizes_its_data_until_they_change(self, case):
+        source, options, folder = case
+        first = source.fingerprint(options, folder)
+        assert source.fingerprint(options, folder) == first
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        files[0].write_bytes(files[0].read_bytes() + b"\0")
+        assert source.fingerprint(options, folder) != first
 
     def test_refuses_options_that_it_does_not_have(self, case):
         source, options, _ = case

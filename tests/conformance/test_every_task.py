@@ -51,6 +51,12 @@ class TestEveryTask:
         else:
             assert arrays.y.shape == (N, problem.units) and arrays.y.dtype == np.float32
 
+    def test_encodes_inputs_whose_targets_nobody_knows(self, name, kind):
+        encoding, arrays = fitted(name, kind)
+        collection = collection_of(name, kind)
+        unknown = replace(collection.examples, y=np.zeros((N, 0)))
+        np.testing.assert_array_equal(encoding.encode_inputs(unknown), arrays.x)
+
     def test_names_its_objective_and_its_loss_among_its_metrics(self, name, kind):
         task = TASKS.get(name)
         assert task.objective.removeprefix("val_") in task.metrics

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from searchlab.data import Collection, Examples
+from searchlab.data import Collection, Examples, folders
 from searchlab.data.digest import canonical, of_array, of_examples
 from searchlab.data.prepare import Prepared, load_prepared, load_search, prepare
 from searchlab.errors import DataError, UnknownName
@@ -140,7 +140,7 @@ def test_an_interrupted_write_leaves_no_folder(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr(folders, "pieces", full)
     with pytest.raises(OSError, match="No space"):
         prepare(a_table(), **SETTINGS, store=tmp_path)
     monkeypatch.undo()

@@ -99,6 +99,22 @@ def test_the_report_is_one_self_contained_file(run: Run, folder: Path) -> None:
     assert "val_accuracy" in page
 
 
+def test_each_class_has_its_scores_in_the_folder_the_report_and_mlflow(folder: Path, run: Run) -> None:
+    from mlflow import MlflowClient
+
+    kept = folder / "home" / "studies" / "small"
+    lines = (kept / "per_class.csv").read_text().splitlines()
+    assert lines[0] == "class,examples,precision,recall,f1" and [line[0] for line in lines[1:]] == list("0123456789")
+    assert sum(int(line.split(",")[1]) for line in lines[1:]) == 359
+    assert run("report", "small", "--output", "r.html").returncode == 0
+    assert "Class by class" in (folder / "r.html").read_text()
+    client = MlflowClient(f"sqlite:///{folder / 'home' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("small")
+    (parent,) = client.search_runs([experiment.experiment_id], "tags.`searchlab.kind` = 'study'")
+    names = {file.path for file in client.list_artifacts(parent.info.run_id, "classes")}
+    assert names == {f"classes/{name}" for name in ("per_class.csv", "confusion.csv", "confusion.png")}
+
+
 def test_an_unknown_study_is_refused_with_the_nearest_name(run: Run) -> None:
     done = run("trials", "smal")
     assert done.returncode == 2

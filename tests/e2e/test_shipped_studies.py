@@ -20,6 +20,10 @@ def test_runs_for_a_trial(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     overrides = ["search.trials=1", "training.epochs=1", "execution.executor=inline", "execution.workers=1"]
     if name in ("stdlib_chars",):
         overrides.append("data.per_class=60")
+    if name == "glyphs_cnn":
+        overrides.append("data.examples=10")
+    if name == "digits_few_labels":  # it begins with the best model of another one
+        searchlab.load("glyphs_cnn", *overrides, "data.examples=10").run(home=tmp_path)
     handle = searchlab.load(name, *overrides)
     result = handle.run(home=tmp_path)
     assert [record.state for record in result.study.trials] == ["complete"], result.trials.to_dict()

@@ -20,6 +20,21 @@ def test_E4_a_trial_too_large_for_its_gpu_leaves_a_fresh_process_to_the_next(lab
     check_study(lab, 4, failed=[1])
 
 
+def test_E4_a_trial_on_a_shared_gpu_has_another_attempt_before_it_is_to_blame(lab: Lab) -> None:
+    """E4: what it lacked may be what its neighbour held; the second time it is its own fault."""
+    lab.script(_0="gpu@2", _1="gpu@2!")
+    shared = {"execution.workers": "auto", "execution.trials_per_gpu": 2}
+    leader = lab.lead(*(f"{key}={value}" for key, value in shared.items()), **lab.with_gpus(1))
+    assert leader.wait() == 0
+    records = lab.records()
+    assert [records[number].trial.attempt for number in (0, 1)] == [2, 2]
+    assert records[1].result is not None and (records[1].result.cause, records[1].result.reason) == (
+        "memory",
+        "out of memory",
+    )
+    check_study(lab, 4, failed=[1])
+
+
 def test_E6_a_lost_gpu_gets_no_more_trials_and_its_own_goes_on_elsewhere(lab: Lab) -> None:
     """E6: the trial is not to blame; the other GPU trains the rest."""
     lab.script(seconds=0.05, _1="ecc@2")

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import pytest
 from sample_records import record
 
-from searchlab.records import TestScore
+from searchlab.records import Confusion, TestScore
 from searchlab.reports.html import render
 
 MADE = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -51,8 +51,23 @@ def figures():
     return {"History": go.Figure(go.Scatter(y=[1, 2])), "Slice": go.Figure(go.Bar(y=[1]))}
 
 
+def confusion(k):
+    counts = tuple(tuple(9 if i == j else int(j == i + 1) for j in range(k)) for i in range(k))
+    return Confusion(2, (HOSTILE, *(f"class {i}" for i in range(1, k))), counts)
+
+
+def test_classes_are_shown_with_their_confusion_and_many_of_them_with_the_worst_of_it(result):
+    assert "Class by class" not in render(result, made=MADE)
+    few, many = (Page(render(replace(result, confusion=confusion(k)), made=MADE)) for k in (3, 40))
+    assert "Of trial 2, on the validation examples." in few.text and HOSTILE in few.text
+    shades = [dict(attributes)["style"] for tag, attributes in few.tags if tag == "td" and "style" in attributes]
+    assert shades == [f"--share: {share}" for share in "0.90 0.10 0.00 0.00 0.90 0.10 0.00 0.00 1.00".split()]
+    assert "The most frequent mistakes" in many.text and "class 30 class 31" not in many.text
+    assert not [tag for tag, attributes in many.tags if tag == "td" and "style" in attributes]
+
+
 def test_the_file_stands_alone(result, figures):
-    page = Page(render(result, figures, made=MADE))
+    page = Page(render(replace(result, confusion=confusion(3)), figures, made=MADE))
     for tag, attributes in page.tags:
         assert tag not in ("link", "iframe", "object", "embed", "base", "img")
         assert not {"src", "href", "srcset", "action"} & set(attributes), (tag, attributes)

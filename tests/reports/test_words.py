@@ -35,6 +35,9 @@ def test_a_perfect_score_is_not_believed_without_doubt():
 
 
 def test_nothing_is_said_of_a_metric_whose_spread_nobody_knows():
+    objective = Objective("val_balanced_accuracy", "maximize")
+    balanced = StudyResult("s", objective, (record(0, 0.9), record(1, 0.8)), 2, 0, 50)
+    assert words.optimism(balanced) is None and words.optimism(balanced, sd=0.4) is not None
     losses = StudyResult("s", Objective("val_loss", "minimize"), (record(0, 1.0), record(1, 0.7)), 2, 0, 50)
     assert words.optimism(losses) is None
     assert len(words.study_lines(losses)) == 3

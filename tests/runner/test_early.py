@@ -65,6 +65,10 @@ def test_a_child_makes_a_model_of_raw_inputs_and_says_how_noisy_a_score_is(child
     np.testing.assert_allclose(made.outputs.sum(axis=1), 1.0, atol=1e-5)
     accuracy = result.metrics["val_accuracy"]
     assert made.sd == pytest.approx(np.sqrt(accuracy * (1 - accuracy)), abs=1e-6)
+    assert made.confusion is not None and made.confusion.trial == 0
+    assert made.confusion.classes == tuple("0123456789")
+    counts = np.asarray(made.confusion.counts)
+    assert counts.trace() / counts.sum() == pytest.approx(accuracy) and counts.sum() == 180
 
 
 def test_a_model_that_cannot_be_made_is_a_fault_and_no_death(children: Children, tmp_path: Path) -> None:

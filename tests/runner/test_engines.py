@@ -11,6 +11,7 @@ import pytest
 from searchlab.errors import MissingExtra, SpecError
 from searchlab.records import Objective, TrainingPlan
 from searchlab.runner.calibration import trials_a_shape
+from searchlab.runner.check import check
 from searchlab.runner.engines import choose
 from searchlab.spec.load import load_text
 
@@ -27,6 +28,10 @@ def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
 
 def install(monkeypatch: pytest.MonkeyPatch, *libraries: str) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if name in libraries else None)
+
+
+def on(backend: str) -> TrainingPlan:
+    return dataclasses.replace(PLAN, backend=backend)
 
 
 def test_auto_takes_the_fused_engine_on_tensorflow() -> None:
@@ -51,9 +56,45 @@ def test_half_a_measurement_decides_nothing() -> None:
 
 
 def test_on_a_backend_without_a_faster_engine_auto_means_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, "tensorflow", "torch")
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     choice = choose("auto", plan=PLAN, families=("mlp",))
     assert (choice.engine, choice.backend) == ("fit", "torch")
+
+
+@pytest.mark.parametrize(("backend", "engine"), [("tensorflow", "fused"), ("jax", "population"), ("torch", "fit")])
+def test_a_study_names_its_backend_and_auto_keeps_to_it(
+    backend: str, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, "tensorflow", "jax", "torch")
+    choice = choose("auto", plan=on(backend), families=("mlp",), trials_a_shape=40.0)
+    assert (choice.engine, choice.backend) == (engine, backend)
+    assert choice.environment()["KERAS_BACKEND"] == backend
+
+
+def test_a_backend_that_is_not_installed_names_the_extra() -> None:
+    with pytest.raises(MissingExtra, match=r"the backend 'torch' needs .*searchlab\[torch\]"):
+        choose("auto", plan=on("torch"), families=("mlp",))
+
+
+def test_a_study_and_the_environment_that_name_two_backends_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(SpecError, match=r"the study's backend is 'jax', but KERAS_BACKEND is 'torch': unset it"):
+        choose("auto", plan=on("jax"), families=("mlp",))
+    install(monkeypatch, "torch")
+    assert choose("auto", plan=on("torch"), families=("mlp",)).backend == "torch"
+
+
+def test_an_engine_and_a_backend_that_do_not_go_together_are_told_with_their_place() -> None:
+    content = """
+study: s
+data: {source: digits}
+task: image_classification
+space: {model: mlp}
+training: {engine: fused, backend: jax}
+"""
+    with pytest.raises(SpecError, match=r":6:\d+: the engine 'fused' runs on tensorflow, but backend is 'jax'"):
+        check(load_text(content, file="s.yaml"))
 
 
 def test_keras_s_own_settings_name_the_backend(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

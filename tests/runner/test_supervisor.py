@@ -327,6 +327,14 @@ def failing(over: Callable[[Trial], bool], cause: Cause) -> Any:
     return lambda trial, slot: answer(trial, slot) if over(trial) else good(trial, slot)
 
 
+def test_weights_that_are_missing_cost_no_trial_and_pause_the_study() -> None:
+    study, recorder = ScriptedStudy(), Recorder()
+    watched = supervisor(study, ScriptedPool(failing(lambda trial: True, "missing")), listeners=(recorder,))
+    assert watched.run() == "paused" and watched.pause_reason
+    assert study.told == {} and [trial.number for trial in study.alone] == [0]
+    assert [words for words in recorder.seen if "lost" in words] == ["lost 0/1"]
+
+
 def test_e4_a_child_that_ran_out_of_memory_trains_nothing_more() -> None:
     study, pool = ScriptedStudy(), ScriptedPool(failing(lambda trial: trial.number == 1, "memory"))
     assert supervisor(study, pool).run() == "done"

@@ -58,10 +58,18 @@ def home(tmp_path: Path) -> Home:
         elif state == "failed":
             study.tell(TrialResult(number, "failed", None, cause="lost"))
     for name in ("used", "unused"):
-        for part in ("data", "sealed"):
+        for part in ("data", "sealed", "features"):
             (home.folder / part / name).mkdir(parents=True)
             (home.folder / part / name / "x.npy").write_bytes(b"x" * 50)
             age(home.folder / part / name)
+        home.known.mkdir(exist_ok=True)
+        (home.known / f"{name}.json").write_text(json.dumps({"digest": name}), encoding="utf-8")
+        os.utime(home.known / f"{name}.json", (0, 0))
+    (home.folder / "backbones").mkdir()
+    for name in ("used.keras", "unused.keras"):
+        (home.folder / "backbones" / name).write_bytes(b"x" * 50)
+        os.utime(home.folder / "backbones" / name, (0, 0))
+    (folder.folder / "backbones.json").write_text(json.dumps({"mine.keras": "used.keras"}), encoding="utf-8")
     (folder.folder / "data.json").write_text(json.dumps({"digest": "used"}), encoding="utf-8")
     (folder.folder / "results.jsonl").write_text("kept", encoding="utf-8")
     for number in (os.getpid(), 2**22 + 1):
@@ -89,16 +97,23 @@ def test_finds_what_nobody_needs_and_nothing_else(home: Home) -> None:
         "studies/digits/.tmp-old",
         "data/unused",
         "sealed/unused",
+        "features/unused",
+        "backbones/unused.keras",
+        "known/unused.json",
     }
     assert {path for path in home.folder.rglob("*") if path in everything} == everything  # looking removes nothing
-    assert sweep.remove(found) == sum(item.bytes for item in found) == 6 * 100 + 2 * 100 + 2 * 50
+    assert (
+        sweep.remove(found)
+        == sum(item.bytes for item in found)
+        == 6 * 100 + 2 * 100 + 4 * 50 + len('{"digest": "unused"}')
+    )
     assert sweep.find(home) == ()
     assert (folder / "weights" / "trial-0001.weights.npz").exists() and (folder / "results.jsonl").exists()
     assert (folder / "checkpoints" / "trial-0003.ckpt").exists()
 
 
 def test_young_data_may_belong_to_a_study_that_is_about_to_begin(home: Home) -> None:
-    for part in ("data", "sealed"):
+    for part in ("data", "sealed", "features"):
         os.utime(home.folder / part / "unused", (time.time(), time.time()))
     assert not any(item.path.name == "unused" for item in sweep.find(home))
 

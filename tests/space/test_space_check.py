@@ -63,6 +63,7 @@ OPTIONS: PluginOptions = {
     "schedule": {"constant": Empty},
     "task": Empty,
     "training": Training,
+    "augment": Empty,
 }
 
 

@@ -315,3 +315,15 @@ def test_spans_of_time(written: object, expected: float) -> None:
 def test_what_is_no_span_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match="30m"):
         seconds(written)
+
+
+def test_what_is_done_about_copies_is_one_of_four_words() -> None:
+    spec = whole()
+    assert spec.data.duplicates == "warn" and "duplicates" not in spec.resolved()["data"]  # digests of before hold
+    other = replace(spec, data=replace(spec.data, duplicates="together"))
+    assert load_text(json.dumps(other.resolved())) == other and other.digest() != spec.digest()
+    with pytest.raises(
+        SpecErrors, match="duplicates must be one of ignore, warn, fail, together, not 'togther'"
+    ) as caught:
+        load_text("study: a\ndata: {source: a, duplicates: togther}\ntask: t\nspace: {model: cnn}\n")
+    assert "Did you mean 'together'" in str(caught.value)

@@ -35,3 +35,19 @@ def test_undo_is_the_inverse():
     values = np.random.default_rng(0).normal(50.0, 9.0, (20, 3))
     scaling = Scaling.fit(values)
     np.testing.assert_allclose(scaling.undo(scaling.apply(values)), values, rtol=1e-5)
+
+
+def test_bytes_are_looked_up_with_the_numbers_that_are_computed():
+    values = np.random.default_rng(0).integers(0, 256, (20, 5, 5, 3), dtype=np.uint8)
+    scaling = Scaling.fit(values)
+    np.testing.assert_array_equal(scaling.apply(values), scaling.apply(values.astype(np.float64)))
+
+
+def test_wide_rows_are_summed_few_at_a_time_and_narrow_ones_as_before(monkeypatch):
+    values = np.random.default_rng(0).integers(0, 256, (64, 4, 4, 2)).astype(np.uint8)
+    narrow = Scaling.fit(values)
+    monkeypatch.setattr(_scaling, "NUMBERS_AT_ONCE", 100)
+    assert Scaling.fit(values) == narrow
+    monkeypatch.setattr(_scaling, "WIDE", 8)
+    assert {len(part) for part in _scaling._parts(values)} == {3, 1}
+    assert Scaling.fit(values).deviation == pytest.approx(narrow.deviation, rel=1e-12)

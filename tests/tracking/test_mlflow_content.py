@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from searchlab.records import Epoch, TestScore, TrialRecord
+from searchlab.records import Epoch, GpuUse, TestScore, TrialRecord
 from searchlab.space import Params
 from searchlab.tracking.mlflow import words
 from searchlab.tracking.mlflow.content import Content
@@ -58,6 +58,17 @@ class TestNames:
 
 
 class TestTrials:
+    def test_what_a_trial_took_of_its_gpu_is_a_tag_and_numbers(self, study):
+        plain = study.records[0]
+        use = GpuUse("Fake GPU", utilization=0.5, memory=3 << 30, energy=None)
+        record = replace(plain, result=replace(plain.result, gpu=use))
+        steps, run = list(Content(study.start).trial_finished(record)), run_uid(study.start.uid, 0)
+        assert merged(steps, run, "tags")["searchlab.gpu"] == "Fake GPU"
+        numbers = merged(steps, run, "metrics")
+        assert (numbers["gpu_utilization"], numbers["gpu_memory_mib"]) == (0.5, 3072.0)
+        assert "gpu_energy_wh" not in numbers
+        assert not any("gpu" in key for key in merged(told(study, 0)[0], run, "metrics"))
+
     def test_parameters_that_a_trial_lacks_are_left_out(self, study):
         steps, run = told(study, 0)
         params = merged(steps, run, "params")

@@ -12,6 +12,7 @@ import tiny_problem as tiny
 
 from searchlab.records import Cohort, Epoch
 from searchlab.training import ENGINES
+from searchlab.training.engines.fit import validation_batch
 from searchlab.training.order import order
 from searchlab.training.recipe import Recipe, precision
 
@@ -88,3 +89,10 @@ def test_a_finished_trial_leaves_no_graph_behind() -> None:
     before = graphs()
     tiny.train("fit", tiny.trial(0), under=tiny.plan(epochs=1))
     assert graphs() <= before
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch_size", "expected"), [((8, 8, 1), 32, 256), ((64, 64, 3), 512, 512), ((224, 224, 3), 32, 32)]
+)
+def test_large_examples_are_judged_fewer_at_a_time(shape: tuple[int, ...], batch_size: int, expected: int) -> None:
+    assert validation_batch(shape, batch_size) == expected

@@ -13,6 +13,9 @@ from searchlab.data.sources._sheet import Sheet
 from searchlab.data.sources._windows import join, windows
 from searchlab.errors import DataError
 
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null")
+"""Cells that mean "nothing here", unless a study says otherwise."""
+
 
 class FrameOptions(options.Options):
     """What the columns of a table file mean."""
@@ -35,7 +38,7 @@ class FrameOptions(options.Options):
     """The column that says train, validation or test (`by: given`)."""
     series: str | None = None
     """With `window`: the column that tells several series apart."""
-    missing: list[str] = pydantic.Field(default_factory=lambda: ["", "NA", "N/A", "NaN", "nan", "null"])
+    missing: list[str] = pydantic.Field(default_factory=lambda: list(MISSING))
     """Cells that mean "nothing here"."""
     window: int | None = pydantic.Field(None, ge=1)
     """Rows that a model sees at once; makes the table a series that is foretold."""
@@ -121,7 +124,7 @@ def _series(sheet: Sheet, options: FrameOptions, window: int) -> Collection:
         sheet.fault(f"a series must have no holes, but values are missing {sheet.where(holes)}.")
     sheet.raise_all()
     pieces, groups, folds = [], [], []
-    for rows in _runs(group, series, len(target)):
+    for rows in runs(group, series, len(target)):
         _check_order(sheet, moments, rows)
         clock = np.arange(len(rows)) if moments is None else moments[rows]
         if len(rows) < window + options.horizon:
@@ -169,7 +172,7 @@ def _folds(sheet: Sheet, name: str | None) -> Array | None:
     return words
 
 
-def _runs(group: Array | None, series: Array | None, n: int) -> list[Array]:
+def runs(group: Array | None, series: Array | None, n: int) -> list[Array]:
     """The rows of each series, in the order of the file."""
     keys = [key for key in (group, series) if key is not None]
     if not keys:

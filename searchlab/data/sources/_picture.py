@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -28,28 +27,31 @@ def pixels(path: Path, *, size: tuple[int, int], channels: int, fit: Fit, max_pi
     `size` is (height, width).  Deep images keep their 8 highest bits; what is transparent becomes white.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.simplefilter("ignore", UserWarning)  # odd EXIF, palette transparency: read all the same
-            with Image.open(path, formats=FORMATS) as image:
-                if image.width * image.height > max_pixels:
-                    return f"{image.width} × {image.height} pixels are more than max_pixels ({max_pixels})"
-                if getattr(image, "n_frames", 1) > 1:
-                    return f"it has {image.n_frames} frames; one picture is needed"
-                image.load()
-                plain = _flat(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB")
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        if path.stat().st_size == 0:
+            return "it is empty (0 bytes)"
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                return f"{image.width} × {image.height} pixels are more than max_pixels ({max_pixels})"
+            if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:  # a telephone's JPEG has others behind it
+                return f"it has {image.n_frames} frames; one picture is needed"
+            image.load()
+            plain = _flat(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB")
+        return np.asarray(_sized(plain, size, fit), dtype=np.uint8).reshape(*size, channels)
+    except Image.DecompressionBombError:
         return f"it has far more pixels than max_pixels ({max_pixels})"
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError, TypeError) as error:
-        return f"it cannot be decoded ({str(error).replace(str(path), path.name)})"
+    except Exception as error:  # a broken file makes Pillow's readers fail in any way there is
+        return f"it cannot be decoded ({str(error).replace(str(path), path.name) or type(error).__name__})"
+
+
+def _sized(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
     height, width = size
     if fit == "crop":
-        plain = ImageOps.fit(plain, (width, height))
-    elif fit == "pad":
-        plain = ImageOps.pad(plain, (width, height))
-    elif plain.size != (width, height):
-        plain = plain.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return np.asarray(plain, dtype=np.uint8).reshape(height, width, channels)
+        return ImageOps.fit(image, (width, height))
+    if fit == "pad":
+        return ImageOps.pad(image, (width, height))
+    if image.size == (width, height):
+        return image
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
 
 
 def _flat(image: Image.Image, mode: str) -> Image.Image:

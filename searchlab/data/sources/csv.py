@@ -45,32 +45,50 @@ class Csv:
     def load(self, options: CsvOptions, folder: Path) -> Collection:
         """One example a row, or windows of rows; a message names lines as an editor counts them."""
         path = file_at(options.path, folder)
-        with path.open("rb") as file:
-            names, lines = _scan(options.path, file, options)
-        frame = pd.read_csv(
-            path,
-            sep=options.separator,
-            encoding="utf-8-sig" if options.encoding == "utf-8" else options.encoding,
-            dtype=str,
-            header=0,
-            names=names,
-            index_col=False,
-            na_filter=False,
+        return collect(
+            sheet(
+                options.path,
+                path,
+                separator=options.separator,
+                encoding=options.encoding,
+                missing=tuple(options.missing),
+            ),
+            options,
         )
-        if len(frame) != len(lines):
-            raise DataError(
-                f"{options.path} reads as {len(lines)} rows or as {len(frame)}, as one takes its quotes; "
-                'put cells that hold quotes or line breaks in "…" and double the quotes inside.'
-            )
-        return collect(Sheet(options.path, frame, lines, "line", tuple(options.missing)), options)
 
 
-def _scan(name: str, file: BinaryIO, options: CsvOptions) -> tuple[list[str], Array]:
+def sheet(name: str, path: Path, *, separator: str, encoding: str, missing: tuple[str, ...]) -> Sheet:
+    """The columns of the file at `path`, which messages call `name`.
+
+    Raises:
+        DataError: It cannot be read, or rows and header differ.
+    """
+    with path.open("rb") as file:
+        names, lines = _scan(name, file, separator, encoding)
+    frame = pd.read_csv(
+        path,
+        sep=separator,
+        encoding="utf-8-sig" if encoding == "utf-8" else encoding,
+        dtype=str,
+        header=0,
+        names=names,
+        index_col=False,
+        na_filter=False,
+    )
+    if len(frame) != len(lines):
+        raise DataError(
+            f"{name} reads as {len(lines)} rows or as {len(frame)}, as one takes its quotes; "
+            'put cells that hold quotes or line breaks in "…" and double the quotes inside.'
+        )
+    return Sheet(name, frame, lines, "line", missing)
+
+
+def _scan(name: str, file: BinaryIO, separator: str, encoding: str) -> tuple[list[str], Array]:
     """The header and the line on which each row starts, after every row was seen to have as many cells as the header.
 
     pandas alone would fill short rows with missing values.
     """
-    reader = csv.reader(_decoded(name, file, options.encoding), delimiter=options.separator, strict=True)
+    reader = csv.reader(_decoded(name, file, encoding), delimiter=separator, strict=True)
     faults: list[str] = []
     starts: list[int] = []
     header: list[str] = []
@@ -94,7 +112,7 @@ def _scan(name: str, file: BinaryIO, options: CsvOptions) -> tuple[list[str], Ar
         raise DataError(f"{name}: line {reader.line_num} cannot be read as CSV: {error}.") from error
     if faults:
         more = f"\n  … and {len(faults) - 10} more" if len(faults) > 10 else ""
-        hint = "" if len(header) > 1 else f" (separator {options.separator!r}; is it another?)"
+        hint = "" if len(header) > 1 else f" (separator {separator!r}; is it another?)"
         raise DataError(f"{name}: rows and header differ{hint}:\n  " + "\n  ".join(faults[:10]) + more)
     return header, np.array(starts, dtype=np.int64)
 

@@ -1,11 +1,16 @@
-"""Images in a folder for each class, or in train/validation/test folders that hold a folder for each class.
+"""Images in a folder for each class, in train/validation/test folders of them, or named with their labels in a table.
 
 photos/cat/1.jpg  photos/dog/1.jpg                      split as the study says
 photos/train/cat/1.jpg  photos/test/cat/9.jpg           `by: given`
+photos/1.jpg  labels.csv: file,label,split,group        `by: given` with `split_column`, `by: group` with `group_column`
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
+import logging
 from pathlib import Path
 from typing import Literal
 
@@ -13,15 +18,18 @@ import numpy as np
 import pydantic
 
 from searchlab import options
-from searchlab.data import Collection, Examples
-from searchlab.data.sources._paths import folder_at, lies_within
+from searchlab.data import Array, Collection, Examples
+from searchlab.data.sources import csv
+from searchlab.data.sources._decoding import decode
+from searchlab.data.sources._frame import MISSING
+from searchlab.data.sources._paths import file_at, folder_at
 from searchlab.data.sources._picture import Fit, pixels
+from searchlab.data.sources._picture_files import Found, in_folders, in_table
 from searchlab.errors import DataError
 
-FOLDS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation"}
-FOLDS["test"] = "test"
-"""Names of folders that are parts."""
 SHOWN = 20
+
+log = logging.getLogger(__name__)
 
 
 class ImageFolderOptions(options.Options):
@@ -35,6 +43,20 @@ class ImageFolderOptions(options.Options):
     """1: shades of grey; 3: colours."""
     fit: Fit = "stretch"
     """"stretch" to the size; "crop" what stands out; "pad" with black."""
+    labels: str | None = None
+    """A CSV file, counted from the study file's folder, that names images, counted from `path`, and their labels."""
+    file_column: str = "file"
+    """With `labels`: the column of the images' files."""
+    label_column: str = "label"
+    """With `labels`: the column that is learned."""
+    split_column: str | None = None
+    """With `labels`: the column that says train, validation or test (`by: given`)."""
+    group_column: str | None = None
+    """With `labels`: the column whose equal values never part: patient, scene, photographer (`by: group`)."""
+    on_bad: Literal["fail", "quarantine"] = "fail"
+    """Files that are no usable images: "fail" lists them all, "quarantine" leaves them out and says so."""
+    max_bad: float = pydantic.Field(0.01, ge=0.0, lt=1.0)
+    """With `on_bad: quarantine`: the share of all files that may be left out."""
     max_pixels: int = pydantic.Field(50_000_000, ge=1)
     """Larger image files are refused unread."""
 
@@ -46,6 +68,18 @@ class ImageFolderOptions(options.Options):
             raise ValueError("a size is one number, or [height, width], each 1 or more")
         return size
 
+    @pydantic.model_validator(mode="after")
+    def _columns_need_a_table(self) -> ImageFolderOptions:
+        if self.labels is None and any(name.endswith("_column") for name in self.model_fields_set):
+            raise ValueError("columns need a table: name it with `labels`")
+        return self
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
+        return height, width, self.channels
+
 
 class ImageFolder:
     """The source `image_folder`."""
@@ -53,77 +87,86 @@ class ImageFolder:
     Options: type[options.Options] = ImageFolderOptions
 
     def load(self, options: ImageFolderOptions, folder: Path) -> Collection:
-        """(n, height, width, channels) uint8 and the names of the class folders; bad files are listed all at once."""
-        root = folder_at(options.path, folder)
-        height, width = (options.size, options.size) if isinstance(options.size, int) else options.size
-        found, bad = _files(root)
-        if not found and not bad:
-            raise DataError(f"{options.path} has no images in class folders (such as {options.path}/cat/1.jpg).")
-        x = np.empty((len(found), height, width, options.channels), dtype=np.uint8)
-        for number, (path, _, _) in enumerate(found):
-            picture = pixels(
-                path, size=(height, width), channels=options.channels, fit=options.fit, max_pixels=options.max_pixels
-            )
-            if isinstance(picture, str):
-                bad.append(f"{path.relative_to(root)}: {picture}")
-            else:
-                x[number] = picture
-        if bad:
-            more = f"\n  … and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-            raise DataError(
-                f"{options.path} holds {len(bad)} files that are no usable images; remove or mend them:\n  "
-                + "\n  ".join(sorted(bad)[:SHOWN])
-                + more
-            )
-        folds = [fold for _, _, fold in found]
-        examples = Examples(
-            x=x, y=np.array([label for _, label, _ in found]), fold=np.array(folds) if any(folds) else None
+        """(n, height, width, channels) uint8 and labels; bad files are listed all at once, or left out."""
+        found = _found(options, folder)
+        read = functools.partial(
+            pixels,
+            size=options.shape[:2],
+            channels=options.channels,
+            fit=options.fit,
+            max_pixels=options.max_pixels,
         )
-        classes = len(set(examples.y.tolist()))
-        return Collection(examples, "images", f"{len(x)} images of {classes} classes in {options.path}")
+        x, wrong = decode(found.paths, options.shape, read)
+        bad = {**found.bad, **{found.names[number]: words for number, words in wrong.items()}}
+        _judge(options, bad, found.faults, whole=len(found.paths) + len(found.bad))
+        rows = np.array([row for row in range(len(found.paths)) if row not in wrong], dtype=np.int64)
+        examples = Examples(x=x, y=found.y[rows], group=_at(found.group, rows), fold=_at(found.fold, rows))
+        kinds = len(np.unique(examples.y))
+        note = f" (bad files left out: {len(bad)})" if bad else ""
+        return Collection(
+            examples,
+            "images",
+            f"{len(examples)} images of {kinds} classes in {options.path}{note}",
+            names=tuple(found.names[row] for row in rows),
+            facts={"left_out_files": dict(sorted(bad.items()))} if bad else {},
+        )
+
+    def fingerprint(self, options: ImageFolderOptions, folder: Path) -> str:
+        """Of the names, sizes and times of all files: another one when a file was added, removed or written to."""
+        found = _found(options, folder)
+        digest = hashlib.sha256(json.dumps([found.bad, found.faults]).encode())
+        if options.labels is not None:
+            digest.update(file_at(options.labels, folder).read_bytes())
+        for name, path in zip(found.names, found.paths, strict=True):
+            about = path.stat()
+            digest.update(json.dumps([name, about.st_size, about.st_mtime_ns, about.st_ctime_ns]).encode())
+        return digest.hexdigest()
 
 
-def _files(root: Path) -> tuple[list[tuple[Path, str, str]], list[str]]:
-    """Each file with its class and part ("" where folders name none), in the order of names; and what is in the way."""
-    tops = _folders(root)
-    parts = [top for top in tops if top.name in FOLDS]
-    bad: list[str] = [f"{top.name}: a class folder beside train and test" for top in tops if parts and top not in parts]
-    classes = [(kind, FOLDS[part.name]) for part in parts for kind in _folders(part)] or [(top, "") for top in tops]
-    loose = [file for place in [root, *parts] for file in _visible(place) if not file.is_dir()]
-    bad += [f"{file.relative_to(root)}: it lies in no class folder" for file in loose]
-    found = []
-    for kind, fold in classes:
-        for path in _walk(kind):
-            if not lies_within(path, root):
-                bad.append(f"{path.relative_to(root)}: a link that leads out of the folder")
-            elif path.is_symlink() and path.is_dir():
-                bad.append(f"{path.relative_to(root)}: a link to a folder")
-            elif not path.is_file():
-                bad.append(f"{path.relative_to(root)}: not a regular file")
-            else:
-                found.append((path, kind.name, fold))
-    return found, bad
-
-
-def _walk(folder: Path) -> list[Path]:
-    """All that is no folder, below `folder`; links to folders are not followed but listed."""
-    if folder.is_symlink():
-        return [folder]
-    files = []
-    for path in _visible(folder):
-        files += _walk(path) if path.is_dir() and not path.is_symlink() else [path]
-    return files
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [path for path in _visible(folder) if path.is_dir()]
-
-
-def _visible(folder: Path) -> list[Path]:
-    """What lies in `folder`, sorted, without hidden files and what file managers leave behind."""
-    return sorted(
-        path for path in folder.iterdir() if path.name[0] != "." and path.name not in ("Thumbs.db", "desktop.ini")
+def _found(options: ImageFolderOptions, folder: Path) -> Found:
+    root = folder_at(options.path, folder)
+    if options.labels is None:
+        found = in_folders(root)
+        if not found.paths and not found.bad and not found.faults:
+            raise DataError(f"{options.path} has no images in class folders (such as {options.path}/cat/1.jpg).")
+        return found
+    path = file_at(options.labels, folder)
+    sheet = csv.sheet(options.labels, path, separator=",", encoding="utf-8", missing=MISSING)
+    if not len(sheet.frame):
+        raise DataError(f"{options.labels} has a header, but no rows.")
+    return in_table(
+        root,
+        sheet,
+        file=options.file_column,
+        label=options.label_column,
+        split=options.split_column,
+        group=options.group_column,
     )
+
+
+def _judge(options: ImageFolderOptions, bad: dict[str, str], faults: list[str], *, whole: int) -> None:
+    """Refuse bad files, or tell of those that are left out."""
+    if not bad and not faults:
+        return
+    lines = sorted([*faults, *(f"{name}: {words}" for name, words in bad.items())])
+    more = f"\n  … and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+    shown = "\n  " + "\n  ".join(lines[:SHOWN]) + more
+    share = len(bad) / max(1, whole)
+    if options.on_bad == "fail" or faults:
+        remedy = "" if faults else "; or leave them out: `on_bad: quarantine`"
+        raise DataError(
+            f"{options.path} holds {len(lines)} files that are no usable images; remove or mend them{remedy}:{shown}"
+        )
+    if share > options.max_bad or len(bad) == whole:
+        raise DataError(
+            f"{len(bad)} of {whole} files in {options.path} are no usable images, which is {share:.2%} and more than "
+            f"`max_bad: {options.max_bad:g}` allows; remove or mend them, or raise it:{shown}"
+        )
+    log.warning("%d of %d files in %s are no usable images and are left out:%s", len(bad), whole, options.path, shown)
+
+
+def _at(array: Array | None, rows: Array) -> Array | None:
+    return None if array is None else array[rows]
 
 
 SOURCE = ImageFolder()

@@ -33,14 +33,22 @@ class Parquet:
     def load(self, options: ParquetOptions, folder: Path) -> Collection:
         """One example a row, or windows of rows; a message counts rows from 1."""
         path = file_at(options.path, folder)
-        try:
-            frame = pd.read_parquet(path, engine="pyarrow")
-        except (OSError, ValueError) as error:  # pyarrow's own errors are both
-            raise DataError(f"{options.path} cannot be read as Parquet: {error}") from error
-        frame = frame.reset_index(drop=frame.index.names == [None])
-        check_names(options.path, [str(name) for name in frame.columns])
-        rows = np.arange(1, len(frame) + 1)
-        return collect(Sheet(options.path, frame, rows, "row", tuple(options.missing)), options)
+        return collect(sheet(options.path, path, missing=tuple(options.missing)), options)
+
+
+def sheet(name: str, path: Path, *, missing: tuple[str, ...]) -> Sheet:
+    """The columns of the file at `path`, which messages call `name`.
+
+    Raises:
+        DataError: It cannot be read, or columns share a name.
+    """
+    try:
+        frame = pd.read_parquet(path, engine="pyarrow")
+    except (OSError, ValueError) as error:  # pyarrow's own errors are both
+        raise DataError(f"{name} cannot be read as Parquet: {error}") from error
+    frame = frame.reset_index(drop=frame.index.names == [None])
+    check_names(name, [str(column) for column in frame.columns])
+    return Sheet(name, frame, np.arange(1, len(frame) + 1), "row", missing)
 
 
 SOURCE = Parquet()

@@ -32,7 +32,7 @@ class Backbone(Protocol):
         ask for another size and for 1 or 3 channels: `input_shape` says so.
 
         Raises:
-            DataError: There are no such weights here; the message says where they would be found or put.
+            MissingWeights: There are none here; the message says where they would be found or put.
         """
 
 

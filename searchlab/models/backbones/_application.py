@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from searchlab.errors import DataError
+from searchlab.errors import MissingWeights
 from searchlab.lazy import lazy
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Application:
         except Exception as error:
             if which != "imagenet":
                 raise
-            raise DataError(_absent(self.function, str(error))) from error
+            raise MissingWeights(_absent(self.function, str(error))) from error
         if which not in ("imagenet", "none"):
             _load(network, which)
         front = self.preprocess()
@@ -65,7 +65,7 @@ def _load(network: keras.Model, path: str) -> None:
         network.load_weights(path)
     except Exception as error:
         first = str(error).partition("\n")[0]
-        raise DataError(
+        raise MissingWeights(
             f"{path}: these are no weights of {network.name} without its last layer ({first}); "
             "write them with model.save_weights('NAME.weights.h5') of a model made with include_top=False"
         ) from error
@@ -81,5 +81,5 @@ def _absent(function: str, said: str) -> str:
     return (
         f"the ImageNet weights of {function} are not on this machine and cannot be fetched from here. Fetch {name} "
         f"where there is a network (keras.applications.{function}(include_top=False) leaves it in .keras/models), and "
-        f"put it into {folder}; or name a file of weights: `backbone: NAME:FILE.weights.h5`."
+        f"put it into {folder}; or name a file of weights: `backbone: NAME:FILE.weights.h5`"
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from searchlab.errors import DataError
+from searchlab.errors import MissingWeights
 from searchlab.lazy import lazy
 from searchlab.models.backbones import Backbone
 
@@ -31,10 +31,10 @@ class KerasFile:
             model = keras.saving.load_model(which, compile=False, safe_mode=True)
         except Exception as error:
             first = str(error).partition("\n")[0]
-            raise DataError(f"{which}: this model cannot be loaded safely ({first})") from error
+            raise MissingWeights(f"{which}: this model cannot be loaded safely ({first})") from error
         trunk = _trunk(model) if hasattr(model, "inputs") and len(model.inputs) == 1 else None
         if trunk is None or len(trunk.input_shape) != 4:
-            raise DataError(
+            raise MissingWeights(
                 f"{which}: a backbone must be a functional or sequential model of one image, (height, width, channels)"
             )
         return keras.Model(trunk.inputs[0], trunk.outputs[0], name="backbone")

@@ -23,7 +23,7 @@ from searchlab.models.families.head import HeadOptions
 from searchlab.models.layers import inputs_of, unfit
 from searchlab.models.naming import named
 from searchlab.options import shape, value
-from searchlab.tasks import Problem
+from searchlab.tasks import Pixels, Problem
 
 if TYPE_CHECKING:
     import keras
@@ -103,8 +103,7 @@ class Transfer:
         name = named(options.backbone)
         inputs = x = inputs_of(problem)
         if problem.pixels is not None:
-            factor, offset = problem.pixels
-            x = keras.layers.Rescaling(list(factor), offset=list(offset), name="pixels")(x)
+            x = keras.layers.Rescaling(*_to_bytes(problem.pixels), name="pixels")(x)
         size = _size(problem, options)
         network = BACKBONES.get(name.backbone).build(name.which, *size)
         height, width, channels = network.input_shape[1:]
@@ -160,6 +159,12 @@ def _size(problem: Problem, options: TransferOptions) -> tuple[int, int]:
     """Height and width of what the backbone sees."""
     height, width, _ = problem.input_shape
     return (options.resolution, options.resolution) if options.resolution else (height, width)
+
+
+def _to_bytes(pixels: Pixels) -> tuple[list[float], list[float]]:
+    """The factor and the offset of each channel that make values from 0 to 255 of encoded ones."""
+    scale = 255.0 / (pixels.high - pixels.low) if pixels.high > pixels.low else 1.0
+    return [deviation * scale for deviation in pixels.deviation], [(mean - pixels.low) * scale for mean in pixels.mean]
 
 
 def _with_channels(x: Any, channels: int) -> Any:

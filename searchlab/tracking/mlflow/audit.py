@@ -22,7 +22,8 @@ from searchlab.tracking.mlflow.outbox import Outbox
 from searchlab.tracking.mlflow.steps import Step, run_uid
 from searchlab.tracking.mlflow.store import Store
 
-NUMBERS = ("objective", "best_epoch", "epochs", "seconds", "weights")
+GPU = ("gpu_utilization", "gpu_memory_mib", "gpu_energy_wh")
+NUMBERS = ("objective", "best_epoch", "epochs", "seconds", "weights", *GPU)
 """What `Content.trial_finished` writes beside the curve."""
 
 

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 
-from searchlab.records import Epoch, StudyResult, TestScore, Trial, TrialRecord, TrialResult
+from searchlab.records import Epoch, GpuUse, StudyResult, TestScore, Trial, TrialRecord, TrialResult
 from searchlab.tracking import StudyStart
 from searchlab.tracking.mlflow import words
 from searchlab.tracking.mlflow.steps import Step, file_step, run_uid
@@ -137,6 +137,8 @@ class Content:
         tags: dict[str, str] = {"searchlab.state": record.state}
         if result.engine:
             tags["searchlab.engine"] = words.alias(words.printable(result.engine), words.MAX_TAG)
+        if result.gpu is not None:
+            tags["searchlab.gpu"] = words.alias(words.printable(result.gpu.name), words.MAX_TAG)
         if result.reason:
             tags["searchlab.reason"] = words.alias(words.printable(result.reason), words.MAX_TAG)
         yield Step("tags", run, now, {"values": tags})
@@ -237,5 +239,13 @@ def _final_numbers(record: TrialRecord, result: TrialResult) -> dict[str, float]
         "epochs": result.epochs,
         "seconds": round(result.seconds, 3),
         "weights": result.parameter_count,
+        **_gpu_numbers(result.gpu),
     }
     return {key: float(number) for key, number in numbers.items() if number is not None and math.isfinite(number)}
+
+
+def _gpu_numbers(gpu: GpuUse | None) -> dict[str, float | None]:
+    if gpu is None:
+        return {}
+    memory = None if gpu.memory is None else gpu.memory / 2**20
+    return {"gpu_utilization": gpu.utilization, "gpu_memory_mib": memory, "gpu_energy_wh": gpu.energy}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
@@ -20,18 +21,22 @@ from typing import Any
 import keras
 
 from searchlab.data import Array, SearchSplits
+from searchlab.data.rows import is_in_memory
 from searchlab.optim.rate import EpochRates
 from searchlab.records import Cohort, Epoch, TrainingPlan, Trial, TrialResult
 from searchlab.tasks import Arrays, Encoding
 from searchlab.training import Engine, Progress
 from searchlab.training.account import Account
 from searchlab.training.handover import Abandoned, handover
-from searchlab.training.order import Batches
+from searchlab.training.order import InOrder
 from searchlab.training.recipe import Recipe, precision, summary_of
 from searchlab.training.stages import Stage, stages
 
 VALIDATION_BATCH = 256
-"""Examples in each validation batch, at least; metrics do not depend on it."""
+"""Examples in each validation batch, at least, where they are small; metrics do not depend on it."""
+
+VALIDATION_BYTES = 16 << 20
+"""Bytes of such a batch, at most: the first layer's outputs are many times as much."""
 
 
 class Fit:
@@ -109,6 +114,18 @@ def _train(
         keras.utils.clear_session()
 
 
+def validation_batch(shape: tuple[int, ...], batch_size: int) -> int:
+    """How many examples of `shape` are judged at a time by a trial that trains on `batch_size` at a time."""
+    return max(batch_size, min(VALIDATION_BATCH, VALIDATION_BYTES // (4 * math.prod(shape))))
+
+
+def _judged(validation: Arrays, batch_size: int) -> Any:
+    """The validation examples as `keras.Model.fit` takes them."""
+    if is_in_memory(validation.x):
+        return validation.x, validation.y
+    return InOrder(validation.x, validation.y, batch_size=batch_size)
+
+
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Sets the rates before each epoch, and passes on what it came to."""
 
@@ -126,7 +143,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self._recipe = recipe
         self._stage = stage
         self._rates = rates
-        self._batches = Batches(stage.splits.train, seed=recipe.seed, batch_size=recipe.training.batch_size)
+        self._batches = recipe.batches(stage.splits.train)
         self._report = report
         self._weights = weights
         self._begun = 0.0
@@ -136,14 +153,15 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     def train(self) -> None:
         """Train the stage from where the account is to its end."""
         validation = self._stage.splits.validation
+        batch = validation_batch(validation.x.shape[1:], self._recipe.training.batch_size)
         self._batches.begin(self._account.course.epochs + 1)
         self._stage.model.fit(
             self._batches,
             epochs=self._stage.until,
             initial_epoch=self._account.course.epochs,
             shuffle=False,
-            validation_data=(validation.x, validation.y),
-            validation_batch_size=max(VALIDATION_BATCH, self._recipe.training.batch_size),
+            validation_data=_judged(validation, batch),
+            validation_batch_size=batch,
             callbacks=[self],
             verbose=0,
         )

@@ -22,12 +22,13 @@ import numpy as np
 import tensorflow as tf
 
 from searchlab.data import Array, SearchSplits
+from searchlab.data.rows import is_in_memory
 from searchlab.optim import Memory
 from searchlab.records import Cohort, TrainingPlan
 from searchlab.tasks import Arrays, Encoding
 from searchlab.training import Engine, Progress
 from searchlab.training.account import Account
-from searchlab.training.engines.fit import VALIDATION_BATCH, instead
+from searchlab.training.engines.fit import instead, validation_batch
 from searchlab.training.order import order
 from searchlab.training.program import steps
 from searchlab.training.program.dials import NotShared
@@ -146,7 +147,7 @@ class _Data:
 
     def __init__(self, arrays: Arrays) -> None:
         self._arrays = arrays
-        self._is_resident = arrays.x.nbytes <= RESIDENT
+        self._is_resident = is_in_memory(arrays.x) and arrays.x.nbytes <= RESIDENT
         self._row = max(1, arrays.x.nbytes // max(1, len(arrays)))
         self.whole: tuple[Any, ...] = (tf.constant(arrays.x), tf.constant(arrays.y)) if self._is_resident else ()
 
@@ -208,7 +209,7 @@ class Fused:
                 rates = recipe.rates(epoch, recipe.steps(len(train)), account.course.history)
                 rows = order(recipe.seed, epoch, len(train))
                 state, total, metrics = program.train(state, knobs, train, rows, rates, batch)
-                judged = program.judge(state, validation, max(VALIDATION_BATCH, batch))
+                judged = program.judge(state, validation, validation_batch(template.model.input_shape[1:], batch))
                 found = template.names(metrics, judged) | {
                     "total_loss": float(total),
                     "learning_rate": float(rates[-1]),

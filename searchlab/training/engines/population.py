@@ -32,6 +32,7 @@ import keras
 import numpy as np
 
 from searchlab.data import Array, SearchSplits
+from searchlab.data.rows import is_in_memory
 from searchlab.errors import MissingExtra, SpecError
 
 if importlib.util.find_spec("jax") is None:
@@ -48,7 +49,7 @@ from searchlab.records import Cohort, Epoch, TrainingPlan, Trial, TrialResult
 from searchlab.tasks import Arrays, Encoding
 from searchlab.training import Engine, Progress
 from searchlab.training.account import Account
-from searchlab.training.engines.fit import VALIDATION_BATCH, instead
+from searchlab.training.engines.fit import instead, validation_batch
 from searchlab.training.order import order
 from searchlab.training.program import steps
 from searchlab.training.program.convolution import quicken
@@ -98,7 +99,7 @@ class Program:
         self.optimizers = optimizers
         self.lanes = lanes
         self._batch = batch
-        self._validation_batch = max(VALIDATION_BATCH, batch)
+        self._validation_batch = validation_batch(template.model.input_shape[1:], batch)
         self._rules = steps.rules(optimizers)
         self._metrics = template.metrics
         self._fills_up = _examples_are_apart(template.model)
@@ -241,7 +242,7 @@ class _Data:
     def __init__(self, arrays: Arrays) -> None:
         self._arrays = arrays
         self._row = max(1, arrays.x.nbytes // max(1, len(arrays)))
-        self.is_resident = arrays.x.nbytes <= RESIDENT
+        self.is_resident = is_in_memory(arrays.x) and arrays.x.nbytes <= RESIDENT
         self._whole = (jnp.asarray(arrays.x), jnp.asarray(arrays.y)) if self.is_resident else None
 
     def __len__(self) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from searchlab.options import Options, role_of
+from searchlab.options import Options, is_off, role_of
 
 Path = tuple[str | int, ...]
 Option = tuple[str, int | None]
@@ -48,7 +48,7 @@ class Telling:
 
 
 def telling(options: Any, *, begin: float) -> Telling:
-    """`options` (an instance) with telling values from `begin` on.
+    """`options` (an instance) with telling values from `begin` on; those that are off stay so.
 
     Raises:
         NotShared: An option does not take such numbers.
@@ -58,7 +58,7 @@ def telling(options: Any, *, begin: float) -> Telling:
     changes: dict[str, Any] = {}
     numbers = (begin + STEP * i for i in itertools.count())
     for name in kind.model_fields:
-        if role_of(kind, name) != "value":
+        if role_of(kind, name) != "value" or is_off(options, name):
             continue
         held = getattr(options, name)
         if isinstance(held, Sequence) and not isinstance(held, str):

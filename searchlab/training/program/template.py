@@ -18,7 +18,8 @@ import numpy as np
 from searchlab import seeds
 from searchlab.data import Array
 from searchlab.models import Staged
-from searchlab.options import role_of
+from searchlab.models.augment import MIXED
+from searchlab.options import is_off, role_of
 from searchlab.training.program.dials import FIRST, SECOND, Dials, NotShared, find, telling
 from searchlab.training.recipe import Recipe, precision, summary_of
 
@@ -27,7 +28,14 @@ SEED = 1
 
 
 def shape_of(recipe: Recipe) -> Hashable:
-    """Equal for trials that can share a template."""
+    """Equal for trials that can share a template.
+
+    Raises:
+        NotShared: Training examples are mixed in the feed, which only `fit` has.
+    """
+    mixed = [name for name in recipe.augment.on if name in MIXED]
+    if mixed:
+        raise NotShared(mixed[0])
 
     def shapes(options: Any) -> tuple[tuple[str, str], ...]:
         kind = type(options)
@@ -37,11 +45,13 @@ def shape_of(recipe: Recipe) -> Hashable:
             for name in kind.model_fields
             if role_of(kind, name) == "value" and isinstance(held := getattr(options, name), Sequence)
         ]
-        return tuple((name, repr(held)) for name, held in [*fixed, *counts])
+        off = [(name, "off") for name in kind.model_fields if is_off(options, name)]
+        return tuple((name, repr(held)) for name, held in [*fixed, *counts, *off])
 
     plan = recipe.plan
     named = (type(recipe.family).__qualname__, shapes(recipe.family_options), plan.task, shapes(recipe.task_options))
-    return (*named, recipe.encoding.problem, repr(recipe.encoding.to_json()), plan.precision)
+    learned = (recipe.encoding.problem, repr(recipe.encoding.to_json()))
+    return (*named, *learned, shapes(recipe.augment), plan.precision)
 
 
 @dataclass(frozen=True)
@@ -87,13 +97,14 @@ class Template:
         task = telling(recipe.task_options, begin=FIRST)
         problem = recipe.encoding.problem
         with precision(recipe.plan.precision), seeds.recorded() as paths:
-            self.model = recipe.family.build(problem, first.options, SEED)
+            self.kept = recipe.family.build(problem, first.options, SEED)
+            self.model = recipe.trainable(self.kept, SEED)
             other = recipe.family.build(problem, second.options, SEED)
         self.loss = recipe.task.loss(task.options, recipe.encoding)
         self.metrics = recipe.task.keras_metrics(recipe.encoding)
-        self.dials: Dials = find((self.model, other), (first, second), self.loss, task)
+        self.dials: Dials = find((self.kept, other), (first, second), self.loss, task)
         self.parameter_count = int(self.model.count_params())
-        self.summary = summary_of(self.model)
+        self.summary = summary_of(self.kept)
         self._paths = paths
         self._trainable = [self._beginning(variable) for variable in self.model.trainable_variables]
         self._others = [self._beginning(variable) for variable in self.model.non_trainable_variables]
@@ -122,7 +133,7 @@ class Template:
             values[id(variable)] = np.asarray(flat[end - size : end]).reshape(variable.shape)
         for variable, value in zip(self.model.non_trainable_variables, others, strict=True):
             values[id(variable)] = np.asarray(value)
-        return [values[id(variable)] for variable in self.model.weights]
+        return [values[id(variable)] for variable in self.kept.weights]
 
     def names(self, train: Sequence[Any], validation: Sequence[Any]) -> dict[str, float]:
         """The results of both parts, by name, from the variables of the metrics."""
