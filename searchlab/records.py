@@ -109,6 +109,10 @@ class TrainingPlan:
     files: Mapping[str, str] = field(default_factory=dict)
     """Options that name a file, as the study file has them, and as they are here."""
 
+    def here(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """`options`, those that name a file as it is on this machine."""
+        return {name: self.files.get(held, held) if isinstance(held, str) else held for name, held in options.items()}
+
 
 @dataclass(frozen=True)
 class Epoch:

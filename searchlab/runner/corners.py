@@ -20,12 +20,13 @@ def corner_summaries(spec: StudySpec, home: Home) -> Iterator[list[str]]:
     Corners are all-low and all-high, for every combination of choices that own children.
     """
     load_quietly()
-    problem = assemble(spec, home, Nobody()).encoding.problem
+    lab = assemble(spec, home, Nobody())
+    problem = lab.encoding.problem
     for params, values in model_corners(spec.space):
         pick = params.pick("model")
         words = ", ".join(f"{name}={value}" for name, value in values.items())
         family = FAMILIES.get(pick.name)
-        options = family.Options(**pick.options)
+        options = family.Options(**lab.plan.here(pick.options))
         fault = family.infeasible(problem, options)
         if fault is not None:
             yield [f"{pick.name}: {words}", f"cannot be built: {fault}"]

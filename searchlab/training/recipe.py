@@ -62,7 +62,7 @@ class Recipe:
             task=task,
             task_options=task.Options(**params.group("task")),
             family=family,
-            family_options=family.Options(**{name: _here(held, plan) for name, held in model.options.items()}),
+            family_options=family.Options(**plan.here(model.options)),
             optimizer=params.pick("optimizer", DEFAULTS["optimizer"]),
             schedule=schedule,
             schedule_options=schedule.Options(**schedule_pick.options),
@@ -185,11 +185,6 @@ def _slow(optimizer: keras.optimizers.Optimizer, factors: Sequence[float]) -> No
 
     optimizer.update_step = update_step
     optimizer._apply_weight_decay = decay
-
-
-def _here(option: Any, plan: TrainingPlan) -> Any:
-    """`option`, or the file that it names as it is on this machine."""
-    return plan.files.get(option, option) if isinstance(option, str) else option
 
 
 def _dense(gradient: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,16 @@ import pytest
 from searchlab.errors import DataError, SpecErrors
 from searchlab.runner import backbones
 from searchlab.runner.check import check
+from searchlab.runner.corners import corner_summaries
 from searchlab.runner.home import Home
 from searchlab.search.definition import Definition, differences
 from searchlab.space import Pick
 from searchlab.spec import StudySpec
 from searchlab.spec.load import load_study
+
+sys.path.append(str(Path(__file__).parents[1] / "training"))
+
+from tiny_backbones import file_of
 
 STUDY = """
 study: few
@@ -43,6 +49,12 @@ def test_a_file_is_kept_under_its_digest_and_found_there(tmp_path: Path) -> None
     assert Path(path).name == f"{digests['mine.keras']}.keras" and len(digests["mine.keras"]) == 64
     (tmp_path / "mine.keras").unlink()  # what was kept serves a study that was begun
     assert backbones.gather(asked, home) == files
+
+
+def test_models_are_shown_with_the_file_that_was_found(tmp_path: Path) -> None:
+    (tmp_path / "mine.keras").write_bytes(Path(file_of()).read_bytes())
+    ((head, *lines),) = corner_summaries(spec(tmp_path, "mine.keras"), Home(tmp_path / "home"))
+    assert "mine.keras" in head and any("Trainable params" in line for line in lines)
 
 
 def test_the_best_model_of_another_study_is_taken(tmp_path: Path) -> None:
