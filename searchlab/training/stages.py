@@ -21,11 +21,20 @@ class Stage:
     model: keras.Model
     splits: SearchSplits[Arrays]
     until: int
-    """Its last epoch, counted over all stages."""
+    """Its last epoch at the latest, counted over all stages."""
     rate: float = 1.0
     """What the learning rate is multiplied by."""
     slower: Sequence[float] = ()
     """A factor for the rate of each trainable variable; empty where all have the same."""
+
+
+def ends(recipe: Recipe) -> tuple[int, ...]:
+    """The last epoch of each stage."""
+    epochs, tuning = recipe.plan.epochs, recipe.tuning
+    if tuning is None:
+        return (epochs,)
+    tuned = max(1, round(tuning.share * epochs))
+    return (epochs - tuned, epochs) if tuned < epochs else (epochs,)
 
 
 def stages(recipe: Recipe, model: keras.Model, splits: SearchSplits[Arrays]) -> Iterator[Stage]:
@@ -34,18 +43,16 @@ def stages(recipe: Recipe, model: keras.Model, splits: SearchSplits[Arrays]) -> 
     While the body is frozen, the head alone is trained on what the body makes of the examples, where that is at hand
     (`features.STORE`): it gives the numbers of the whole model.
     """
-    epochs, family, tuning = recipe.plan.epochs, recipe.family, recipe.tuning
+    family, tuning, (*first, last) = recipe.family, recipe.tuning, ends(recipe)
     if not isinstance(family, Staged):
-        yield Stage(recipe.trainable(model, recipe.seed), splits, epochs)
+        yield Stage(recipe.trainable(model, recipe.seed), splits, last)
         return
-    tuned = 0 if tuning is None else max(1, round(tuning.share * epochs))
-    if tuned < epochs:
+    for until in first if tuning is not None else (last,):
         features = STORE.get(recipe)
         if features is None:
-            yield Stage(recipe.trainable(model, recipe.seed), splits, epochs - tuned)
+            yield Stage(recipe.trainable(model, recipe.seed), splits, until)
         else:
-            head = family.head(recipe.family_options)
-            yield Stage(model.get_layer(head.name), features, epochs - tuned)
+            yield Stage(model.get_layer(family.head(recipe.family_options).name), features, until)
     if tuning is not None:
         slower = family.thaw(model, recipe.family_options)
-        yield Stage(recipe.trainable(model, recipe.seed), splits, epochs, rate=tuning.rate, slower=slower)
+        yield Stage(recipe.trainable(model, recipe.seed), splits, last, rate=tuning.rate, slower=slower)

@@ -17,7 +17,7 @@ from tiny_problem import MLP, numbers, plan, problem, runnable, trial_with
 
 from searchlab.data import SearchSplits
 from searchlab.models import FAMILIES
-from searchlab.records import Checkpoints, Cohort, Epoch, Features, TrainingPlan, Trial, TrialResult
+from searchlab.records import Checkpoints, Cohort, EarlyStopping, Epoch, Features, TrainingPlan, Trial, TrialResult
 from searchlab.tasks import Arrays
 from searchlab.training import ENGINES, champion, features, frozen
 from searchlab.training.recipe import Recipe
@@ -174,6 +174,21 @@ def test_fine_tuning_goes_on_from_any_epoch_with_equal_numbers(tmp_path: Path, s
     assert numbers(rest[0]) == numbers(whole[0])
     rates = [epoch.metrics["learning_rate"] for epoch in whole[0]]
     assert rates[3] < rates[2] and (share == 1.0 or rates[2] < 0.6 * rates[1])
+
+
+def test_a_head_that_makes_no_more_progress_gives_way_to_fine_tuning(tmp_path: Path) -> None:
+    """Else patience would end most trials before they are fine-tuned; a trial that goes on finds the same border."""
+    patient = EarlyStopping(1, min_delta=2.0)  # nothing is ever progress
+    one = trial(fine_tuning=0.2, unfreeze=1.0, tuning_rate=0.01)
+    one = replace(one, params=replace(one.params, values={**one.params.values, "schedule": "constant"}))
+    whole, _ = train("fit", one, under=cached(tmp_path, epochs=10, early_stopping=patient))
+    rates = [epoch.metrics["learning_rate"] for epoch in whole[0]]
+    assert rates == pytest.approx([0.01, 0.01, 0.0001])
+    kept = Checkpoints(str(tmp_path / "checkpoints"), "study", every=0.0)
+    under = cached(tmp_path, epochs=10, early_stopping=patient, checkpoints=kept)
+    train("fit", one, under=under, leave_after=2)
+    rest, again = train("fit", one, under=under)
+    assert numbers(rest[0]) == numbers(whole[0]) and again[0].resumed_from == 2
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])

@@ -30,7 +30,7 @@ from searchlab.training.account import Account
 from searchlab.training.handover import Abandoned, handover
 from searchlab.training.order import InOrder
 from searchlab.training.recipe import Recipe, precision, summary_of
-from searchlab.training.stages import Stage, stages
+from searchlab.training.stages import Stage, ends, stages
 
 VALIDATION_BATCH = 256
 """Examples in each validation batch, at least, where they are small; metrics do not depend on it."""
@@ -93,17 +93,19 @@ def _train(
         with precision(plan.precision):
             model = recipe.model()
             account.describe(parameter_count=int(model.count_params()), summary=summary_of(model))
+            account.course.in_stages(ends(recipe))
             saved = account.resume()
             for epoch in account.past:
                 account.is_pruned = account.is_pruned or report(epoch)
-            for stage in stages(recipe, model, splits):
-                if stage.until < account.course.epochs or account.is_over:
+            course = account.course
+            for number, stage in enumerate(stages(recipe, model, splits)):
+                if account.is_over or number < (course.stage if saved is None else course.last_stage):
                     continue
                 rates = recipe.compile(stage.model, len(stage.splits.train), stage.slower)
                 if saved is not None:
                     _put(saved, stage.model)
                     saved = None
-                if account.course.epochs < stage.until:
+                if number == course.stage:
                     watch = _Watch(account, recipe, stage, rates, report, functools.partial(_held, recipe, model))
                     watch.train()
         return account.ended()
@@ -146,6 +148,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self._batches = recipe.batches(stage.splits.train)
         self._report = report
         self._weights = weights
+        self._number = account.course.stage
         self._begun = 0.0
         self._total_loss = float("nan")
         self._last_rate = float("nan")
@@ -194,7 +197,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
                 self._account.keep(self._state, leaving=True)
                 raise
             self._account.keep(self._state)
-        if self._account.is_over:
+        if self._account.is_over or self._account.course.stage != self._number:
             self.model.stop_training = True
 
     def _state(self) -> Mapping[str, Array]:
