@@ -16,17 +16,20 @@ demo: $(READY)  ## Run the digits study on the embedded store.
 ui: $(READY)  ## Open the MLflow pages of the embedded store.
 	$(BIN)/searchlab ui
 
+# One process more than there are cores: many tests wait for servers, leases and signals.
+MANY := $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
+
 test: $(READY)  ## Every test, on all cores; then the engines on Keras's JAX backend.
-	$(BIN)/python -m pytest -q -n auto --dist loadfile
+	$(BIN)/python -m pytest -q -n $(MANY) --dist loadfile
 	$(MAKE) test-jax
 
-test-jax: $(READY)  ## The engines and the augmentations on Keras's JAX backend.
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) \
-	  tests/training/test_population.py tests/conformance/test_every_augmentation.py
+test-jax: $(READY)  ## The engines on Keras's JAX backend.
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) tests/training/test_population.py
 
 test-engines: $(READY)  ## Every engine beside fit, in all cases (make test and make test-jax have a sample).
-	SEARCHLAB_ENGINES=all $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS)
-	SEARCHLAB_ENGINES=all KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS)
+	SEARCHLAB_ENGINES=all $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) tests/conformance/test_engines_across_backends.py
+	SEARCHLAB_ENGINES=all KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) \
+	  tests/conformance/test_every_augmentation.py tests/training/test_frozen.py
 
 test-backbones: $(READY)  ## Every backbone in all respects (make test has a sample of what builds large ones again).
 	SEARCHLAB_BACKBONES=all $(BIN)/python -m pytest -q -n auto --dist loadfile tests/conformance/test_every_backbone.py
@@ -36,10 +39,11 @@ test-gpu: $(READY)  ## What only a GPU can show, and trials a minute; first .ven
 
 ray: $(READY)  ## The digits study on two Ray nodes, one of which is killed; lost nodes, heads and supervisors.
 	SEARCHLAB_RAY=all SEARCHLAB_FAULTS=all $(BIN)/python -m pytest -q -s tests/e2e/test_ray_study.py \
-	  tests/executors/test_ray.py tests/faults/test_lost_nodes.py
+	  tests/executors/test_ray.py tests/faults/test_lost_nodes.py tests/conformance/test_every_executor.py
 
 faults: $(READY)  ## Every fault that the lab can bring about (make test has a sample).
-	SEARCHLAB_FAULTS=all $(BIN)/python -m pytest -q -n auto tests/faults
+	SEARCHLAB_FAULTS=all $(BIN)/python -m pytest -q -n auto --dist loadfile tests/faults tests/e2e/test_workers.py \
+	  tests/e2e/test_resume_inside_a_trial.py
 
 chaos: $(READY)  ## Random faults, ten seeds of them; eleven minutes (make test has three, shorter).
 	SEARCHLAB_CHAOS=all $(BIN)/python -m pytest -q tests/faults/test_chaos.py

@@ -53,6 +53,7 @@ def scores(engine: str, backend: str, rate: float = 0.01) -> dict[str, list[floa
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("SEARCHLAB_ENGINES") != "all", reason="takes a minute; make test-engines runs it")
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 def test_a_population_scores_as_fit_does() -> None:
     """Two-sample Kolmogorov-Smirnov test for each metric; a learning rate three times as high is told apart."""

@@ -35,7 +35,9 @@ def ray_cluster() -> Iterator[RayCluster]:
     cluster.close()
 
 
-MARKS = {"ray": needs_ray}
+MARKS = {
+    "ray": (needs_ray, pytest.mark.skipif(os.environ.get("SEARCHLAB_RAY") != "all", reason="make ray runs it")),
+}
 """What an executor needs on this machine."""
 
 CASES = [

@@ -14,6 +14,8 @@ import pytest
 from searchlab.records import TrialRecord
 from searchlab.search.study import Study
 
+THOROUGH = pytest.mark.skipif(os.environ.get("SEARCHLAB_FAULTS") != "all", reason="make faults runs it")
+
 STUDY = """
 study: cut
 data: {source: digits, split: {by: stratified, seed: 0}}
@@ -53,7 +55,7 @@ def curves(home: Path) -> list[dict[int, float]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["fit", "fused"])
+@pytest.mark.parametrize("engine", [pytest.param("fit", marks=THOROUGH), "fused"])
 def test_a_trial_goes_on_from_its_last_epoch(tmp_path: Path, engine: str) -> None:
     (tmp_path / "s.yaml").write_text(STUDY.replace("ENGINE", engine))
     home = tmp_path / "home"

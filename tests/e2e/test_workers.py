@@ -16,6 +16,8 @@ from searchlab.records import TrialRecord
 from searchlab.search.study import Study
 from searchlab.tracking import TRACKERS
 
+THOROUGH = pytest.mark.skipif(os.environ.get("SEARCHLAB_FAULTS") != "all", reason="make faults runs it")
+
 STUDY = """
 study: shared
 data: {source: wine, split: {by: stratified, seed: 0}}
@@ -78,7 +80,9 @@ def running(found: tuple[TrialRecord, ...]) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", ["killed", "interrupted", "none"])
+@pytest.mark.parametrize(
+    "end", ["killed", pytest.param("interrupted", marks=THOROUGH), pytest.param("none", marks=THOROUGH)]
+)
 def test_a_worker_helps_and_may_go(tmp_path: Path, start: Start, end: str) -> None:
     (tmp_path / "s.yaml").write_text(STUDY)
     leader = start("run", "s.yaml")
