@@ -16,11 +16,8 @@ demo: $(READY)  ## Run the digits study on the embedded store.
 ui: $(READY)  ## Open the MLflow pages of the embedded store.
 	$(BIN)/searchlab ui
 
-# One process more than there are cores: many tests wait for servers, leases and signals.
-MANY := $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
-
 test: $(READY)  ## Every test, on all cores; then the engines on Keras's JAX backend.
-	$(BIN)/python -m pytest -q -n $(MANY) --dist loadfile
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 	$(MAKE) test-jax
 
 test-jax: $(READY)  ## The engines on Keras's JAX backend.

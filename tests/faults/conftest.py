@@ -27,8 +27,8 @@ SAMPLE = (
     "A12_",
     "schedule",
     "[segfault]",
-    "[trial.sent]",
-    "[result.spooled]",
+    "A4_a_supervisor_killed_between_claim_and_tell_loses_nothing[result.spooled]",
+    "c6_c12_a_leader_that_is_killed_leaves_mlflow_nothing_to_miss[trial.sent]",
     "[reap.released]",
     "SIGTERM",
     "[study.defined]",
@@ -36,7 +36,6 @@ SAMPLE = (
     "D7_a_file_in_the_place",
     "E6_a_lost_gpu",
     "E9_",
-    "test_a_lost_node",
 )
 """What `make test` runs; `make faults` runs all."""
 

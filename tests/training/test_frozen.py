@@ -161,10 +161,10 @@ def _all(store: features.Store, recipe: Recipe, splits: SearchSplits[Arrays]) ->
             return made
 
 
-@pytest.mark.parametrize("share, stopped", [(0.5, 1), (0.5, 2), (0.5, 3), (1.0, 2)])
-def test_fine_tuning_goes_on_from_any_epoch_with_equal_numbers(tmp_path: Path, share: float, stopped: int) -> None:
-    """Four epochs: the head is trained in two, or none; a trial may be left in either stage, or between them."""
-    one = trial(fine_tuning=share, unfreeze=1.0, tuning_rate=0.5, layer_decay=0.5)
+@pytest.mark.parametrize("stopped", [2, 3])
+def test_fine_tuning_goes_on_from_any_epoch_with_equal_numbers(tmp_path: Path, stopped: int) -> None:
+    """Four epochs: the head is trained in two; a trial may be left between the stages, or in the second."""
+    one = trial(fine_tuning=0.5, unfreeze=1.0, tuning_rate=0.5, layer_decay=0.5)
     whole, _ = train("fit", one, under=cached(tmp_path, epochs=4))
     kept = Checkpoints(str(tmp_path / "checkpoints"), "study", every=0.0)
     part, none = train("fit", one, under=cached(tmp_path, epochs=4, checkpoints=kept), leave_after=stopped)
@@ -173,7 +173,7 @@ def test_fine_tuning_goes_on_from_any_epoch_with_equal_numbers(tmp_path: Path, s
     assert again[0].resumed_from == stopped and again[0].state == "complete"
     assert numbers(rest[0]) == numbers(whole[0])
     rates = [epoch.metrics["learning_rate"] for epoch in whole[0]]
-    assert rates[3] < rates[2] and (share == 1.0 or rates[2] < 0.6 * rates[1])
+    assert rates[3] < rates[2] < 0.6 * rates[1]
 
 
 def test_a_head_that_makes_no_more_progress_gives_way_to_fine_tuning(tmp_path: Path) -> None:
