@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ VALUES: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.01, "momentum":
 SMALLEST = TASKS["digits_mlp"]
 SCRIPTS = sorted(path.stem for path in Path(contenders.__file__).parent.glob("[!_]*.py"))
 
+SLOW = {"optuna_mlflow", "optuna_tpe_median", "keras_tuner_hyperband"}
+"""Scripts that differ from others in a line or two."""
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -35,6 +39,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_rival_runs_one_trial_of_one_epoch(name: str, place: Path) -> None:
+    if name in SLOW and os.environ.get("SEARCHLAB_RIVALS") != "all":
+        pytest.skip("as keras_tuner_random and optuna_loop do; make bench runs it, and SEARCHLAB_RIVALS=all")
     if library := missing(name):
         pytest.skip(f"{library} is not installed")
     folder = place / name
