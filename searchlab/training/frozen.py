@@ -29,8 +29,7 @@ def train(
     """`engine.train`, for families with a pretrained body too: see the head of this file.  Epochs may come empty."""
     try:
         recipe = Recipe.of(cohort.trials[0], plan, encoding)
-        is_shared = recipe.infeasible() is None and key_of(recipe) is not None
-        features = (yield from _alive(STORE.make(recipe, splits))) if is_shared else None
+        features = (yield from _alive(STORE.make(recipe, splits))) if recipe.infeasible() is None else None
     except Exception as error:
         for trial in cohort.trials:
             yield Account(trial, plan, engine="features").failed(error)
