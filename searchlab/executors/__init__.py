@@ -43,6 +43,9 @@ class Death:
     is_node_loss: bool = False
     """Its machine is gone, with all that lived there: nobody's fault."""
 
+    ended_with: int | None = None
+    """The number of the process whose end was this child's too, as it was that of others: one death, told by each."""
+
 
 class Channel(Protocol):
     """A child's end: plain picklable objects both ways."""

@@ -32,6 +32,8 @@ class Forked:
         self._over = threading.Event()
         self.trouble = ""
         """What happened to the fork server, if it is that."""
+        self.ended_with: int | None = None
+        """The number of the fork server, if its end was this child's."""
 
     @property
     def is_born(self) -> bool:
@@ -71,11 +73,11 @@ class Forked:
         if self._is_unwanted:
             self.kill()
 
-    def ended(self, status: int, trouble: str = "") -> None:
+    def ended(self, status: int, trouble: str = "", ended_with: int | None = None) -> None:
         """It lives no more."""
         with self._lock:
             if self._status is None:
-                self._status, self.trouble = status, trouble
+                self._status, self.trouble, self.ended_with = status, trouble, ended_with
         self._over.set()
 
 
@@ -114,7 +116,7 @@ class ForkServer:
         except OSError:
             over = True
         if over:
-            child.ended(-signal.SIGKILL, self._words())
+            self._ends(child)
         return child
 
     def close(self) -> None:
@@ -145,10 +147,12 @@ class ForkServer:
             left = tuple(self._children.values())
         for child in left:
             child.kill()
-            child.ended(-signal.SIGKILL, self._words())
+            self._ends(child)
 
-    def _words(self) -> str:
-        return f", since the process that forks children ended\n{tail(self._log)}".rstrip()
+    def _ends(self, child: Forked) -> None:
+        """The server's end is the child's."""
+        words = f", since the process that forks children ended\n{tail(self._log)}".rstrip()
+        child.ended(-signal.SIGKILL, words, self._process.pid)
 
 
 def can_fork(environment: Mapping[str, str]) -> bool:

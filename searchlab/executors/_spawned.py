@@ -23,6 +23,9 @@ class Process(Protocol):
     trouble: str
     """What befell it from outside, for people; mostly empty."""
 
+    ended_with: int | None
+    """The number of the process whose end was its own end too."""
+
     def poll(self) -> int | None:
         """The exit status, or None."""
 
@@ -40,6 +43,7 @@ class Spawned(subprocess.Popen[bytes]):
     """`python -m module FD PARENT TIED`; what it prints is added to `log`."""
 
     trouble = ""
+    ended_with: int | None = None
 
     def __init__(self, module: str, environment: Mapping[str, str], channel: socket.socket, log: Path) -> None:
         tied = threading.current_thread() is threading.main_thread()

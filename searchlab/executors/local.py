@@ -96,8 +96,9 @@ class Child:
             trouble += ", after it had closed its channel"
         self._process.kill()  # what it started, should that live still
         status = self._process.wait()
-        trouble += self._process.trouble
-        self._door.put(Death(self._slot, self._why or _words(status) + trouble, tail(self._log, self._begins)))
+        reason = self._why or _words(status) + trouble + self._process.trouble
+        ended_with = self._process.ended_with
+        self._door.put(Death(self._slot, reason, tail(self._log, self._begins), ended_with=ended_with))
 
 
 def _words(status: int) -> str:

@@ -33,6 +33,7 @@ class Failures:
     def __init__(self) -> None:
         self._reasons: list[str] = []
         self._deaths: list[frozenset[int]] = []
+        self._ended_with: int | None = None
 
     def ended(self, result: TrialResult) -> str | None:
         """A trial has ended; why the study shall pause now, if it shall."""
@@ -51,6 +52,9 @@ class Failures:
 
     def died(self, death: Death, trials: Collection[int]) -> str | None:
         """A child died over `trials`, or over none; why the study shall pause now, if it shall."""
+        if death.ended_with is not None and death.ended_with == self._ended_with and self._deaths:
+            trials = self._deaths.pop() | frozenset(trials)  # what ended the child before has ended this one too
+        self._ended_with = death.ended_with
         others = [before for before in self._deaths if not before or not before & frozenset(trials)]
         self._deaths = [*others, frozenset(trials)]
         if len(self._deaths) < EQUAL_FAILURES and self._deaths.count(frozenset()) < DEATHS_AT_REST:

@@ -221,6 +221,8 @@ def test_a_fork_server_that_dies_is_a_death_of_its_children_and_is_replaced(tmp_
         os.kill(first[0].content[1], signal.SIGKILL)  # type: ignore[union-attr]
         deaths = hear(pool, 2)
         assert all(isinstance(item, Death) and "forks children" in item.reason for item in deaths)
+        (server,) = {item.ended_with for item in deaths}  # type: ignore[union-attr]
+        assert server == first[0].content[1]  # type: ignore[union-attr]
         assert gone_within(2.0, [item.content[2] for item in first])  # type: ignore[union-attr]
         pool.restart(1)
         again = receive(pool)
