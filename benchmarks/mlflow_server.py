@@ -15,7 +15,7 @@ from pathlib import Path
 class Server:
     """One server; whatever happens to it, it comes back on the same port with the same database."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, admin: tuple[str, str] | None = None) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -24,6 +24,9 @@ class Server:
         self._command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
         self._command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1"]
         self._command += ["--port", str(self.port), "--workers", "1"]
+        self._environment: dict[str, str] = {}
+        if admin is not None:
+            self._ask_for_passwords(folder, *admin)
         self._log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -32,8 +35,27 @@ class Server:
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, env={**os.environ, **quiet}, stdout=log, stderr=log, start_new_session=True
+                self._command,
+                env={**os.environ, **quiet, **self._environment},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
+
+    def _ask_for_passwords(self, folder: Path, name: str, password: str) -> None:
+        """Have basic authentication, with an administrator; everybody may read what is not closed to them."""
+        settings = folder / "auth.ini"
+        settings.write_text(
+            "[mlflow]\ndefault_permission = READ\nauth_cache_ttl_seconds = 60\n"
+            f"database_uri = sqlite:///{folder / 'auth.db'}\nadmin_username = {name}\n"
+            "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        )
+        self._command += ["--app-name", "basic-auth"]
+        self._environment = {
+            "MLFLOW_AUTH_CONFIG_PATH": str(settings),
+            "MLFLOW_AUTH_ADMIN_PASSWORD": password,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": "of a test",
+        }
 
     def wait(self, seconds: float = 120.0) -> None:
         """Wait until it answers."""

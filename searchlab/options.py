@@ -53,6 +53,21 @@ def per_layer(default: Any = ..., *, count: str, role: Role = "shape", **constra
     return pydantic.Field(default, json_schema_extra={"role": role, "per_layer": count, "item": dict(constraints)})
 
 
+def on_disk(default: Any = ..., *, unless: str | None = None) -> Any:
+    """A field that names a file or folder, counted from the study file's folder; `unless` is a word that names none."""
+    return pydantic.Field(default, json_schema_extra={"on_disk": True, "unless": unless})
+
+
+def places(options: Options) -> dict[str, str]:
+    """The files and folders that `options` name, by field."""
+    found: dict[str, str] = {}
+    for name, field in type(options).model_fields.items():
+        extra, here = field.json_schema_extra, getattr(options, name)
+        if isinstance(extra, dict) and extra.get("on_disk") and here not in (None, extra.get("unless")):
+            found[name] = here
+    return found
+
+
 def role_of(options: type[Options], field: str) -> Role:
     """Whether `field` of `options` is a shape or a value option; plain pydantic fields count as shape."""
     extra = options.model_fields[field].json_schema_extra

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -239,12 +239,17 @@ class StudyResult:
     @property
     def best(self) -> TrialRecord | None:
         """The complete trial with the best finite value (the earliest of equals); None when there is none."""
-        best: TrialRecord | None = None
-        for record in self.trials:
-            if (
-                record.state == "complete"
-                and record.value is not None
-                and self.objective.is_better(record.value, best.value if best else None)
-            ):
-                best = record
-        return best
+        return best_of(self.trials, self.objective)
+
+
+def best_of(trials: Iterable[TrialRecord], objective: Objective) -> TrialRecord | None:
+    """The complete trial with the best finite value (the earliest of equals); None when there is none."""
+    best: TrialRecord | None = None
+    for record in trials:
+        if (
+            record.state == "complete"
+            and record.value is not None
+            and objective.is_better(record.value, best.value if best else None)
+        ):
+            best = record
+    return best

@@ -55,6 +55,8 @@ COMMANDS = (
     "doctor",
     "gc",
     "restore",
+    "evaluator",
+    "lead",
 )
 """The files beside this one, in the order of the help page; `final_test.py` is `searchlab final-test`."""
 

@@ -34,6 +34,10 @@ Fork = Annotated[
     typer.Option("--fork", metavar="NAME", help="Begin a new study that learns from the trials of this one."),
 ]
 Plain = Annotated[bool, typer.Option("--plain", help="One line a trial instead of the live display.")]
+Stack = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--stack", metavar="URL", envvar="SEARCHLAB_STACK", help="Have a team's workers do it."),
+]
 FinalTest = Annotated[bool, typer.Option("--final-test", help="Open the sealed test set at the end, once.")]
 
 

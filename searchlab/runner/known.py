@@ -50,16 +50,21 @@ def note_of(spec: StudySpec, checked: Checked, home: Home) -> Path | None:
 def recall(note: Path, home: Home) -> Prepared | None:
     """What `note` tells of, if it is there and whole."""
     digest = digest_in(note)
-    if digest is None:
-        return None
+    prepared = by_digest(digest, home) if digest is not None else None
+    return prepared if prepared is not None and Path(prepared.sealed_folder, "meta.json").exists() else None
+
+
+def by_digest(digest: str, home: Home) -> Prepared | None:
+    """What the home has under `digest`, if it is there and whole; the test rows need not be."""
     folder = home.folder / "data" / digest
+    if not folder.exists():
+        return None
     try:
         load_search(folder, check=True)
-        prepared = load_prepared(folder)
+        return load_prepared(folder)
     except DataError as error:
         log.warning("prepared data are known, but not used: %s", error)
         return None
-    return prepared if Path(prepared.sealed_folder, "meta.json").exists() else None
 
 
 def digest_in(note: Path) -> str | None:

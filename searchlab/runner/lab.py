@@ -50,10 +50,13 @@ class Lab:
         return card_of(self.spec, self.prepared, self.encoding, dtype=dtype, trial=trial).to_json()
 
 
-def assemble(spec: StudySpec, home: Home, watcher: Watcher, checked: Checked | None = None) -> Lab:
+def assemble(
+    spec: StudySpec, home: Home, watcher: Watcher, checked: Checked | None = None, *, digest: str | None = None
+) -> Lab:
     """Prepare the data of `spec` (once: the same data and split are found again) and fit its encoding.
 
-    `checked` is what `check` gave for it, where that was done already.
+    `checked` is what `check` gave for it, where that was done already.  Data that the home has under `digest` are
+    taken without a look at their source.
 
     Raises:
         SpecError: Faults of the study file, all together.
@@ -61,7 +64,7 @@ def assemble(spec: StudySpec, home: Home, watcher: Watcher, checked: Checked | N
     """
     checked = checked or check(spec)
     watcher.stage(f"preparing the data: {spec.data.source.name}")
-    prepared = _prepared(spec, checked, home)
+    prepared = (known.by_digest(digest, home) if digest is not None else None) or _prepared(spec, checked, home)
     seen, splits = load_search(prepared.folder)
     encoding = TASKS.get(spec.task).fit(seen, splits.train)
     _check_families(spec, encoding)

@@ -197,7 +197,7 @@ def _cleaned(content: Any, definitions: Schema, *, is_names: bool = True) -> Any
     if not is_names and "$ref" in content:
         target = definitions[content["$ref"].rpartition("/")[2]]
         return _cleaned({**target, **{k: v for k, v in content.items() if k != "$ref"}}, definitions, is_names=False)
-    drop = () if is_names else ("title", "role", "off", "per_layer", "item")
+    drop = () if is_names else ("title", "role", "off", "per_layer", "item", "on_disk", "unless")
     if not is_names and "prefixItems" in content:  # draft 7 wrote fixed lists otherwise
         fixed = {"items": content["prefixItems"], "additionalItems": False}
         content = {key: item for key, item in content.items() if key not in ("prefixItems", "items")} | fixed

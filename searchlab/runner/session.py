@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -35,7 +35,7 @@ from searchlab.runner.plugins import value_parameters
 from searchlab.runner.restore import note, refuse_anew
 from searchlab.runner.slots import gpu_of, placed, sharing
 from searchlab.runner.stored import open_study
-from searchlab.runner.supervisor import Ending, Limits, Listener, Supervisor
+from searchlab.runner.supervisor import Ending, Limits, Listener, Supervisor, Wish, go_on
 from searchlab.runner.tracked import PATIENCE, open_session
 from searchlab.runner.watch import Opening, Watcher
 from searchlab.search import figures, leases
@@ -78,11 +78,13 @@ class Joined:
     pause_reason: str | None
 
 
-def run(spec: StudySpec, home: Home, watcher: Watcher, *, fork_of: str | None = None) -> Outcome:
+def run(
+    spec: StudySpec, home: Home, watcher: Watcher, *, fork_of: str | None = None, wish: Callable[[], Wish] = go_on
+) -> Outcome:
     """Run `spec` until its budget is spent, its time is up or someone asks to stop.
 
     A study of the same name that was begun before goes on where it stopped.  A new one learns from the trials of the
-    stored study `fork_of`.
+    stored study `fork_of`.  `wish` is asked all the time what somebody else wants (`Supervisor.wish`).
 
     Raises:
         SpecError: Faults of the study file, all together.
@@ -104,14 +106,18 @@ def run(spec: StudySpec, home: Home, watcher: Watcher, *, fork_of: str | None = 
         opened = open_session(spec, home, study.objective, study.facts, study.records)
         with tracked.closing(opened) as session:
             tell_legacy(study, legacy, session)
-            ending, reason = _supervise(lab, study, (session,), watcher, children, choice)
+            ending, reason = _supervise(lab, study, (session,), watcher, children, choice, wish)
             return _conclude(lab, study, ending, reason, session, watcher, children)
 
 
-def join(spec: StudySpec, home: Home, watcher: Watcher) -> Joined:
+def join(
+    spec: StudySpec, home: Home, watcher: Watcher, *, wish: Callable[[], Wish] = go_on, waits_for_others: bool = True
+) -> Joined:
     """Train trials of the stored study that `spec` was read from, beside whoever else does, until none is left.
 
-    The study's end (report, model, the end of its run in MLflow) is left to the `run` that leads it.
+    Prepared data that the home has under the study's digest are taken as they are, whether their source is here or
+    not: a helper needs no test rows.  `wish` and `waits_for_others` are the supervisor's.  The study's end (report,
+    model, the end of its run in MLflow) is left to the `run` that leads it.
 
     Raises:
         SpecError, DataError, ServiceError: As `run`.
@@ -124,7 +130,7 @@ def join(spec: StudySpec, home: Home, watcher: Watcher) -> Joined:
     engine = str(facts.get("trained_by", {}).get("engine", spec.training.engine))
     choice = choose(engine, plan=spec.training, families=families_of(spec))
     with _children(spec, home, choice, folder.logs / f"worker-{os.getpid()}") as children:
-        lab = assemble(spec, home, watcher, checked)
+        lab = assemble(spec, home, watcher, checked, digest=str(facts["data_digest"]))
         study = _stored(lab, to_yaml(spec.resolved()), choice)
         keep(lab, to_yaml(spec.resolved()))
         note(study, folder)
@@ -133,7 +139,9 @@ def join(spec: StudySpec, home: Home, watcher: Watcher) -> Joined:
         with tracked.closing(opened) as session:
             tell_legacy(study, legacy, session)
             counting = Counting()
-            ending, reason = _supervise(lab, study, (session, counting), watcher, children, choice)
+            ending, reason = _supervise(
+                lab, study, (session, counting), watcher, children, choice, wish, waits_for_others=waits_for_others
+            )
             return Joined(counting.trials, study.remaining(spec.search.trials), ending, reason)
 
 
@@ -194,7 +202,15 @@ def _stored(lab: Lab, resolved: str, choice: Choice, fork_of: str | None = None)
 
 
 def _supervise(
-    lab: Lab, study: Study, listeners: tuple[Listener, ...], watcher: Watcher, children: Children, choice: Choice
+    lab: Lab,
+    study: Study,
+    listeners: tuple[Listener, ...],
+    watcher: Watcher,
+    children: Children,
+    choice: Choice,
+    wish: Callable[[], Wish],
+    *,
+    waits_for_others: bool = True,
 ) -> tuple[Ending, str | None]:
     """Train until the end; nothing is started when the budget is spent already."""
     spec = lab.spec
@@ -214,7 +230,7 @@ def _supervise(
         return "done", None
     threading.Thread(target=_load_drawing, name="searchlab-load", daemon=True).start()
     count = len(children.slots)
-    watcher.stage(f"starting {count} {'worker' if count == 1 else 'workers'}")
+    watcher.stage(f"starting {count} {'worker' if count == 1 else 'workers'}" if count else "waiting for workers")
     records = study.records()
     supervisor = Supervisor(
         study=study,
@@ -239,6 +255,8 @@ def _supervise(
         gpus={slot.number: gpu for slot in children.slots if (gpu := gpu_of(slot)) is not None},
         sharing=sharing(children.slots),
         needs_gpus=spec.execution.gpus != "auto",
+        waits_for_others=waits_for_others,
+        wish=wish,
     )
     supervisor.remember_weights(iter(records))
     watcher.opened(_opening(lab, count, sum(record.state in ENDED for record in records)))

@@ -84,13 +84,16 @@ def slots(
     """One slot for each child.
 
     `gpus` is how many to use ("auto": all that are visible).  `workers` "auto" is `per_gpu` ("auto": one) for each
-    GPU, or on a machine without one for each core as far as memory goes; more workers than GPUs share them in turn.
+    GPU, or on a machine without one for each core as far as memory goes; more workers than GPUs share them in turn; 0
+    is none.
     `threads` "auto" divides the cores between the workers.  `deterministic` asks GPU kernels for the same numbers every
     time; on a CPU they are that anyway.  `extra` is what the engine needs in a child's environment.
 
     Raises:
         DeviceMissing: More GPUs are asked for than are visible, or more workers than these take.
     """
+    if workers == 0:
+        return ()
     used = _choose(gpus)
     cores = devices.cores()
     fitting = max(1, min(cores, devices.memory() // CHILD_MEMORY))
@@ -147,6 +150,8 @@ def spread(
     Raises:
         DeviceMissing: More GPUs are asked for than the cluster has, or more workers than these take.
     """
+    if workers == 0:
+        return ()
     present = int(sum(node.gpus for node in nodes))
     used = present if gpus == "auto" else gpus
     if used > present:

@@ -30,7 +30,10 @@ from searchlab.space import Value
 
 log = logging.getLogger(__name__)
 
-Ending: TypeAlias = Literal["done", "out of time", "interrupted", "paused"]
+Ending: TypeAlias = Literal["done", "out of time", "interrupted", "paused", "called away"]
+
+Wish: TypeAlias = Literal["go on", "finish", "leave"]
+"""Of somebody else: to ask for no more trials, or to leave those under way at the end of their epochs."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,8 +53,16 @@ FAREWELL = 15.0
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds between attempts to reach a storage that does not answer; the last one for ever."""
 
+LOOK = 1.0
+"""Seconds between looks at the storage of a supervisor that has no children of its own."""
+
 SHAPES_REMEMBERED = 8
 """So many shapes a child is taken to hold the traced programs of, the latest first."""
+
+
+def go_on() -> Wish:
+    """The wish of nobody."""
+    return "go on"
 
 
 class Study(Protocol):
@@ -167,6 +178,10 @@ class Supervisor:
     """The slots whose GPU has other children too, which may be who took the memory that a trial lacks."""
     needs_gpus: bool = False
     """Whether GPUs were asked for, so that to go on without is none."""
+    waits_for_others: bool = True
+    """Whether to stay while trials run elsewhere, which may be lost, when none is left to ask for."""
+    wish: Callable[[], Wish] = go_on
+    """What somebody else wants of this supervisor now; asked several times a second."""
     pause_reason: str | None = None
 
     def __post_init__(self) -> None:
@@ -178,6 +193,8 @@ class Supervisor:
         self._stop = False
         self._is_leaving = False
         self._seen = time.monotonic()
+        self._looked = 0.0
+        self._is_waiting = False
         self._failures = Failures()
         self._patience = Patience(self.limits.stall_limit)
         self._killed: dict[int, Cause] = {}
@@ -190,27 +207,26 @@ class Supervisor:
         self._weights = BestWeights(self.limits.keep_weights, self.objective.direction)
 
     def run(self) -> Ending:
-        """Work until the budget is spent, time is up, someone asks to stop, or the set-up turns out to be broken."""
+        """Work until the budget is spent, time is up, someone asks to stop, or the set-up turns out to be broken.
+
+        Without workers of its own it waits until others have done all that.
+        """
         started = time.monotonic()
-        is_waiting = False
         for slot in range(self.workers):
             self._patience.heard(slot)
         with stop_signals(self._request_stop):
             while True:
-                out_of_time = self.limits.timeout is not None and time.monotonic() - started > self.limits.timeout
-                if self._stop or self.pause_reason:
+                wish = self.wish()
+                if self._stop or self.pause_reason or wish == "leave":
                     self._leave()
-                    return "interrupted" if self._stop else "paused"
-                if self._idle and not out_of_time:
+                    return "interrupted" if self._stop else "paused" if self.pause_reason else "called away"
+                is_late = self.limits.timeout is not None and time.monotonic() - started > self.limits.timeout
+                is_over = is_late or wish == "finish"
+                if self._idle and not is_over:
                     self._hand_out()
-                if not self._running and (out_of_time or self._idle):
-                    left = self._sure(self.study.remaining, self.limits.budget)
-                    elsewhere = self._sure(self.study.running) if left <= 0 else 0
-                    if out_of_time or (left <= 0 and not elsewhere):
-                        return "out of time" if left > 0 else "done"
-                    if elsewhere and not is_waiting:  # theirs may be lost, and wait again
-                        is_waiting = True
-                        self.watcher.stage(f"waiting for {elsewhere} trials of other workers")
+                if not self._running and (is_over or self._idle or not self.workers):
+                    if ending := self._ending(is_over):
+                        return ending
                 for item in self.pool.wait(0.25):
                     self._take(item)
                 self._show_life()
@@ -226,6 +242,23 @@ class Supervisor:
     def remember_weights(self, records: Iterable[TrialRecord]) -> None:
         """Count the weights of earlier trials among those to keep."""
         self._weights.remember(records)
+
+    def _ending(self, is_over: bool) -> Ending | None:
+        """How the run ends where nothing runs here, if it does; it waits for what runs elsewhere."""
+        if not self.workers and time.monotonic() - self._looked < LOOK:
+            return None
+        self._looked = time.monotonic()
+        left = self._sure(self.study.remaining, self.limits.budget)
+        looks = self.waits_for_others and (left <= 0 or not self.workers)
+        elsewhere = self._sure(self.study.running) if looks else 0
+        if is_over and (self.workers or not elsewhere):
+            return "out of time" if left > 0 else "done"
+        if left <= 0 and not elsewhere:
+            return "done"
+        if elsewhere and not self._is_waiting:  # theirs may be lost, and wait again
+            self._is_waiting = True
+            self.watcher.stage(f"waiting for {elsewhere} trials of other workers")
+        return None
 
     def _leave(self) -> None:
         """Have children end their epochs, keep checkpoints of what is not done, and leave."""

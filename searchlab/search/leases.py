@@ -109,14 +109,14 @@ def take(connection: sqlalchemy.Connection, trial_ids: Collection[int], owner: s
     """Lease trials that were claimed in this transaction."""
     if trial_ids:
         connection.execute(LEASES.delete().where(LEASES.c.trial_id.in_(trial_ids)))
-        expires = _now(connection) + seconds
+        expires = now(connection) + seconds
         connection.execute(LEASES.insert(), [{"trial_id": i, "owner": owner, "expires": expires} for i in trial_ids])
 
 
 def renew(connection: sqlalchemy.Connection, trial_ids: Collection[int], owner: str, seconds: float) -> set[int]:
     """Let the owner's leases last from now on again; the trials that are still its own."""
     own = sqlalchemy.and_(LEASES.c.trial_id.in_(trial_ids), LEASES.c.owner == owner)
-    connection.execute(LEASES.update().where(own).values(expires=_now(connection) + seconds))
+    connection.execute(LEASES.update().where(own).values(expires=now(connection) + seconds))
     return set(connection.scalars(sqlalchemy.select(LEASES.c.trial_id).where(own)))
 
 
@@ -151,14 +151,14 @@ def lost(connection: sqlalchemy.Connection, study_id: int, *, by_time: bool = Tr
         .select_from(joined)
         .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING)
     ).all()
-    now = _now(connection)
+    time = now(connection)
     owners = {row.owner: Owner.of(row.owner) for row in rows if row.owner is not None}
     dead = {name for name, owner in owners.items() if owner is not None and owner.is_dead_here()}
-    ended = {row.trial_id for row in rows if by_time and row.owner is not None and row.expires < now}
+    ended = {row.trial_id for row in rows if by_time and row.owner is not None and row.expires < time}
     return ended | {row.trial_id for row in rows if row.owner is None or row.owner in dead}
 
 
-def _now(connection: sqlalchemy.Connection) -> float:
+def now(connection: sqlalchemy.Connection) -> float:
     """Seconds since 1970, by the database's clock."""
     return float(connection.scalar(sqlalchemy.text(f"SELECT {NOW[connection.dialect.name]}")))
 
@@ -166,7 +166,7 @@ def _now(connection: sqlalchemy.Connection) -> float:
 def elsewhere(connection: sqlalchemy.Connection, owner: str) -> str | None:
     """The name of another machine that has leases which last; None where there is none, or it cannot be told."""
     here = Owner.of(owner)
-    names = connection.scalars(sqlalchemy.select(LEASES.c.owner).where(LEASES.c.expires > _now(connection)).distinct())
+    names = connection.scalars(sqlalchemy.select(LEASES.c.owner).where(LEASES.c.expires > now(connection)).distinct())
     for other in map(Owner.of, names):
         if here is not None and other is not None and None not in (here.kernel, other.kernel):
             if here.kernel != other.kernel:

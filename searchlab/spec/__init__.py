@@ -112,8 +112,8 @@ class ExecutionSpec(Options):
     """Where training processes live: on this machine, or on the nodes of a Ray cluster."""
     address: str | None = Field(None, min_length=1)
     """The Ray cluster: "auto", the one that this machine is a node of (null is the same), or HOST:PORT of its head."""
-    workers: Whole | Literal["auto"] = "auto"
-    """Trials trained at a time."""
+    workers: Annotated[int, Field(ge=0, le=1_000_000)] | Literal["auto"] = "auto"
+    """Trials trained at a time; 0 leads the study and leaves its trials to `searchlab worker` elsewhere."""
     threads: Whole | Literal["auto"] = "auto"
     """CPU threads of each worker; on Ray the cores that are set aside for it."""
     gpus: Annotated[int, Field(ge=0, le=1024)] | Literal["auto"] = "auto"

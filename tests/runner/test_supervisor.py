@@ -227,6 +227,54 @@ def test_trials_that_others_lose_are_trained_before_the_study_is_done() -> None:
     assert sorted(study.told) == [0, 1, 2, 3, 4, 5]
 
 
+def test_a_helper_of_a_team_does_not_wait_for_the_trials_of_others() -> None:
+    study = ScriptedStudy(asked=2, elsewhere=[0, 1])
+    loop = supervisor(study, ScriptedPool(good), limits=Limits(6, lease=1e9), waits_for_others=False)
+    assert loop.run() == "done"
+    assert sorted(study.told) == [2, 3, 4, 5] and study.elsewhere == [0, 1]
+
+
+def test_a_leader_without_children_asks_for_nothing_and_waits_for_what_runs_elsewhere() -> None:
+    study = ScriptedStudy(asked=4, elsewhere=[0, 1])
+    looks: list[int] = []
+
+    def running() -> int:
+        looks.append(len(study.elsewhere))
+        if len(looks) > 1:
+            study.elsewhere.clear()
+        return len(study.elsewhere)
+
+    study.running = running  # type: ignore[method-assign]
+    assert supervisor(study, ScriptedPool(good, slots=0), workers=0).run() == "done"
+    assert study.asked == 4 and not study.told and len(looks) == 2
+
+
+def test_a_leader_without_children_ends_when_time_is_up_and_nothing_runs_elsewhere() -> None:
+    study = ScriptedStudy(asked=1)
+    assert (
+        supervisor(study, ScriptedPool(good, slots=0), workers=0, limits=Limits(4, timeout=0.0)).run() == "out of time"
+    )
+    assert study.asked == 1
+
+
+def test_one_who_is_asked_to_finish_brings_to_an_end_what_runs_and_asks_for_no_more() -> None:
+    study, recorder = ScriptedStudy(), Recorder()
+    loop = supervisor(study, ScriptedPool(good), budget=9, listeners=(recorder,))
+    loop.wish = lambda: "finish" if len(study.told) > 2 else "go on"
+    assert loop.run() == "out of time"
+    assert sorted(study.told) == [0, 1, 2] and not loop.unfinished
+
+
+def test_one_who_is_called_away_leaves_its_trials_to_others() -> None:
+    study = ScriptedStudy()
+    loop = supervisor(
+        study, ScriptedPool(lambda trial, slot: [Message(slot, Left())] if trial.number == 1 else good(trial, slot))
+    )
+    loop.wish = lambda: "leave" if study.asked > 1 else "go on"
+    assert loop.run() == "called away"
+    assert [trial.number for trial in loop.unfinished] == [1]
+
+
 def test_a_result_that_comes_too_late_is_not_counted_but_kept() -> None:
     """This supervisor was taken for dead, and another one has trained the trial."""
     study, recorder, spool = ScriptedStudy(), Recorder(), Kept()

@@ -374,7 +374,7 @@ class Supervisors(RuleBasedStateMachine):
         self.held: dict[str, dict[int, float]] = {}
         """What each supervisor believes to hold, and until when it may."""
         self.ended: dict[int, float] = {}
-        leases._now = lambda connection: self.now  # type: ignore[assignment]
+        leases.now = lambda connection: self.now  # type: ignore[assignment]
 
     def of(self, name: str) -> Study:
         if name not in self.studies:
@@ -474,7 +474,7 @@ def test_no_order_of_events_loses_or_doubles_a_trial(
 ) -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
-    monkeypatch.setattr(leases, "_now", leases._now)  # put back at the end
+    monkeypatch.setattr(leases, "now", leases.now)  # put back at the end
     Supervisors.folder = staticmethod(lambda: tmp_path_factory.mktemp("leases"))  # type: ignore[assignment]
     run_state_machine_as_test(
         Supervisors,

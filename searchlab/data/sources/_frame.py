@@ -20,7 +20,7 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null")
 class FrameOptions(options.Options):
     """What the columns of a table file mean."""
 
-    path: str
+    path: str = options.on_disk()
     """The file, counted from the study file's folder."""
     target: str
     """The column that is learned."""

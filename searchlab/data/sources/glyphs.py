@@ -43,7 +43,7 @@ class GlyphsOptions(options.Options):
     """Of each character; font, size, place, slant and width are drawn anew for each."""
     size: int = pydantic.Field(8, ge=6, le=256)
     """Height and width in pixels."""
-    fonts: str | None = None
+    fonts: str | None = options.on_disk(None)
     """A folder of .ttf and .otf files; null takes those that matplotlib brings."""
     seed: int = pydantic.Field(0, ge=0)
     """Another seed, other drawings."""

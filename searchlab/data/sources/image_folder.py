@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 class ImageFolderOptions(options.Options):
     """Settings of the source `image_folder`."""
 
-    path: str
+    path: str = options.on_disk()
     """The folder, counted from the study file's."""
     size: int | list[int]
     """Height and width that every image gets: one number for both, or [height, width]."""
@@ -43,7 +43,7 @@ class ImageFolderOptions(options.Options):
     """1: shades of grey; 3: colours."""
     fit: Fit = "stretch"
     """"stretch" to the size; "crop" what stands out; "pad" with black."""
-    labels: str | None = None
+    labels: str | None = options.on_disk(None)
     """A CSV file, counted from the study file's folder, that names images, counted from `path`, and their labels."""
     file_column: str = "file"
     """With `labels`: the column of the images' files."""

@@ -21,7 +21,7 @@ from searchlab.errors import DataError, nearest
 class NpzOptions(options.Options):
     """Settings of the source `npz`."""
 
-    path: str
+    path: str = options.on_disk()
     """The file, counted from the study file's folder."""
     x: str = "x"
     """The array of inputs; with given parts, of the training part."""

@@ -31,7 +31,7 @@ LARGEST_FILE = 50_000_000
 class TextFileOptions(options.Options):
     """Settings of the source `text_file`."""
 
-    root: str
+    root: str = options.on_disk(unless=STANDARD_LIBRARY)
     """The folder of the files, counted from the study file's; or `stdlib`: the sources of Python's standard library."""
     files: dict[str, list[str]] = pydantic.Field(min_length=2)
     """For each label its files, as patterns below the root such as `email/*.py`."""

@@ -1,0 +1,133 @@
+"""Leading a study of a team's queue: nothing is trained here, workers do that; its end is made here.
+
+The queue hears how it goes: how many trials wait for a worker, how many have ended and the best of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from searchlab.errors import SearchlabError, ServiceError
+from searchlab.records import best_of
+from searchlab.runner.home import Home
+from searchlab.runner.session import Outcome, run
+from searchlab.runner.supervisor import Wish
+from searchlab.runner.watch import Nobody, Opening
+from searchlab.search.queue import ENDED, Queue
+from searchlab.search.study import Study
+from searchlab.spec import StudySpec
+from searchlab.spec.load import load_text
+
+OVERRIDES = ("execution.workers=0", "execution.executor=local", "execution.address=null")
+"""Of the study file: who leads trains nothing."""
+
+PACE = 1.0
+"""Seconds between two looks at the storage."""
+
+log = logging.getLogger(__name__)
+
+
+def lead(name: str, home: Home, storage: str) -> Outcome | None:
+    """Lead the study `name` of the queue in `storage` to its end; None when it shall go on later.
+
+    Raises:
+        UnknownName: It was never submitted.
+        SearchlabError: Whatever `run` raises; the queue is told.
+    """
+    with closing(Queue(storage)) as queue:
+        entry = queue.entry(name)
+        try:
+            spec = load_text(entry.spec, file=f"study {name!r}", folder=Path(entry.folder), overrides=OVERRIDES)
+            telling = _Telling(queue, spec, storage)
+            outcome = run(spec, home, telling, wish=telling.wish)
+        except ServiceError:  # it goes on when that answers again
+            raise
+        except SearchlabError as error:
+            queue.become(name, "failed", words=str(error), exit_code=error.exit_code)
+            raise
+        telling.count()
+        if outcome.ending == "interrupted":
+            return None
+        words = "\n".join(outcome.lines)
+        best = outcome.result.best
+        told: dict[str, Any] = {"words": words, "view": outcome.view, "exit_code": 0 if best is not None else 7}
+        state = queue.entry(name).state
+        if outcome.ending == "called away":
+            if state not in ENDED:
+                return None
+            queue.become(name, state, **told)
+        elif outcome.ending == "paused":
+            queue.become(name, "paused", **told, reason=outcome.pause_reason)
+        else:
+            queue.become(name, "done", **told)
+        return outcome
+
+
+class _Telling(Nobody):
+    """A watcher that tells the queue, and hears from it what is wanted."""
+
+    def __init__(self, queue: Queue, spec: StudySpec, storage: str) -> None:
+        self._queue = queue
+        self._spec = spec
+        self._storage = storage
+        self._study: Study | None = None
+        self._began = self._looked = time.monotonic()
+        self._parent = os.getppid()
+        self._wish: Wish = "go on"
+
+    def stage(self, words: str) -> None:
+        """See `Watcher`."""
+        log.info("%s", words)
+        self._sure(lambda: self._queue.tell(self._spec.name, wanted=0, doing=words))
+
+    def opened(self, opening: Opening) -> None:
+        """See `Watcher`."""
+        metric, direction = opening.objective.metric, opening.objective.direction
+        self._study = Study.open(self._storage, self._spec.name)
+        self._began = time.monotonic()
+        told = {"doing": "searching", "metric": metric, "direction": direction, "budget": opening.budget}
+        self._sure(lambda: self._queue.become(self._spec.name, "open", data=opening.description, **told))
+
+    def tick(self) -> None:
+        """See `Watcher`."""
+        if time.monotonic() - self._looked > PACE:
+            self._looked = time.monotonic()
+            self._sure(self.count)
+
+    def wish(self) -> Wish:
+        """See `Supervisor.wish`."""
+        return "leave" if os.getppid() != self._parent else self._wish
+
+    def count(self) -> None:
+        """Tell how many trials there are of each kind, and look at what is wanted."""
+        if self._study is None:
+            return
+        state = self._queue.entry(self._spec.name).state
+        limit = self._spec.search.timeout
+        if state == "open" and limit is not None and time.monotonic() - self._began > limit:
+            self._queue.become(self._spec.name, state := "closing")
+        self._wish = "finish" if state == "closing" else "leave" if state in ENDED else "go on"
+        left = self._study.remaining(self._spec.search.trials)
+        records = self._study.records()
+        counts = Counter(record.state for record in records)
+        best = best_of(records, self._study.objective)
+        self._queue.tell(
+            self._spec.name,
+            wanted=left if state == "open" else 0,
+            trials=dict(counts),
+            best=None if best is None else {"trial": best.trial.number, "value": best.value},
+        )
+
+    def _sure(self, tell: Callable[[], object]) -> None:
+        """Tell the queue, or leave it to the next time when the storage does not answer."""
+        try:
+            tell()
+        except ServiceError as error:
+            log.warning("%s", error)
