@@ -15,7 +15,11 @@ from pathlib import Path
 class Server:
     """One server; whatever happens to it, it comes back on the same port with the same database."""
 
-    def __init__(self, folder: Path, *, admin: tuple[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, *options: str, admin: tuple[str, str] | None = None, **environment: str) -> None:
+        """A server whose files are in `folder`, with further words for `mlflow server` and variables for it.
+
+        With `admin`, the name and password of an administrator, it asks everybody for a password.
+        """
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -23,8 +27,9 @@ class Server:
         database = f"sqlite:///{folder / 'mlflow.db'}"
         self._command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
         self._command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1"]
-        self._command += ["--port", str(self.port), "--workers", "1"]
-        self._environment: dict[str, str] = {}
+        self._command += ["--port", str(self.port), "--workers", "1", *options]
+        self.folder = folder
+        self._environment = environment
         if admin is not None:
             self._ask_for_passwords(folder, *admin)
         self._log = folder / "server.log"
@@ -51,7 +56,7 @@ class Server:
             "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
         )
         self._command += ["--app-name", "basic-auth"]
-        self._environment = {
+        self._environment |= {
             "MLFLOW_AUTH_CONFIG_PATH": str(settings),
             "MLFLOW_AUTH_ADMIN_PASSWORD": password,
             "MLFLOW_FLASK_SERVER_SECRET_KEY": "of a test",

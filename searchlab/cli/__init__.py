@@ -43,6 +43,7 @@ COMMANDS = (
     "sync",
     "audit",
     "final_test",
+    "promote",
     "export",
     "predict",
     "ui",

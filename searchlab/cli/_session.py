@@ -7,7 +7,7 @@ from rich.text import Text
 
 from searchlab import cli
 from searchlab.cli._progress import Progress
-from searchlab.cli._words import say
+from searchlab.cli._words import page, say
 from searchlab.errors import AllTrialsFailed, Interrupted
 from searchlab.reports.words import reason_lines
 from searchlab.runner.final_test import final_test as open_seal
@@ -38,9 +38,7 @@ def drive(spec: StudySpec, *, final_test: bool, plain: bool, fork_of: str | None
 
 def _places(console: Console, outcome: Outcome) -> None:
     """Where to find what came out."""
-    view = outcome.view
-    if view is not None and view.startswith("/"):  # the embedded store is shown by a command of ours
-        view = f"http://127.0.0.1:5000{view}   while this runs: searchlab ui"
+    view = None if outcome.view is None else page(outcome.view)
     for what, place in (("model", outcome.champion), ("report", outcome.report), ("MLflow", view)):
         if place is not None:
             console.print(Text.assemble((f"{what:8}", "dim"), str(place)), soft_wrap=True)

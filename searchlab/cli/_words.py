@@ -19,3 +19,8 @@ def say(console: Console, lines: Sequence[str]) -> None:
     """Print `lines`; no markup is read in them, so names from outside cannot colour or link anything."""
     for number, line in enumerate(lines):
         console.print(Text(line, style="bold" if number == 0 else ""), soft_wrap=not console.is_terminal)
+
+
+def page(place: str) -> str:
+    """Where to look at a page of MLflow; `place` of an embedded store is the part after the host."""
+    return f"http://127.0.0.1:5000{place}   while this runs: searchlab ui" if place.startswith("/") else place

@@ -15,8 +15,12 @@ from searchlab.runner.home import Home
 from searchlab.search.figures import Figure, figures, page_of, pictures
 from searchlab.search.study import Study
 from searchlab.space import Space
+from searchlab.tracking import PROMOTED
 
-TOLD_ELSEWHERE = ("resolved", "folder", "uid", "objective_sd")
+CHAMPION = "champion"
+"""The fact that says which model was made of the study: the number of its trial, and the hash of its file."""
+
+TOLD_ELSEWHERE = ("resolved", "folder", "uid", "objective_sd", CHAMPION, PROMOTED)
 """Facts that the report shows in a place of their own, or that mean nothing to its reader."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import threading
@@ -30,7 +31,7 @@ from searchlab.runner.legacy import Legacy, spool_of, take_up, tell_legacy, tell
 from searchlab.runner.listeners import Counting, Doubting, Tidying
 from searchlab.runner.lock import only_one
 from searchlab.runner.messages import Finish, Finished, Setup
-from searchlab.runner.outcome import Drawn, draw, result_of, write_report
+from searchlab.runner.outcome import CHAMPION, Drawn, draw, result_of, write_report
 from searchlab.runner.plugins import value_parameters
 from searchlab.runner.restore import note, refuse_anew
 from searchlab.runner.slots import gpu_of, placed, sharing
@@ -315,7 +316,10 @@ def _conclude(
         made = _made(order, slot, lab, children) if order is not None else None
         failpoint("champion.made")
         if made is not None:
-            study.remember(objective_sd=made.sd)
+            assert result.best is not None
+            digest = hashlib.sha256(lab.folder.champion.read_bytes()).hexdigest()
+            champion = {"trial": result.best.trial.number, "sha256": digest}
+            study.remember(objective_sd=made.sd, **{CHAMPION: champion})
             result = replace(result, facts=study.facts, confusion=made.confusion)
             kept = {} if made.confusion is None else classes.keep(made.confusion, lab.folder)
     report = write_report(result, study.space, lab.folder.report, drawn)

@@ -130,6 +130,50 @@ class Audit:
         return not (self.faults or self.waiting) and self.storage_digest == self.tracked_digest
 
 
+@dataclass(frozen=True)
+class Release:
+    """A study's model, as it is to be offered to others under a name."""
+
+    model: str
+    """The name."""
+    alias: str
+    """By which it is asked for, such as "champion"."""
+    trial: int
+    sha256: str
+    """Of the file that was logged, as the storage has it."""
+    card: str
+    """What people should know of it, in Markdown."""
+    attachments: Mapping[str, bytes | str] = field(default_factory=dict)
+    """Files for the study's run, by path, to which the model links."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Under which version a model is offered."""
+
+    model: str
+    version: str
+    alias: str
+    trial: int
+    is_new: bool
+    """Whether the version was made just now."""
+    before: str | None
+    """The version that the alias pointed to before; None where it pointed to nothing."""
+    before_of: str
+    """What that is the model of, in a few words."""
+    page: str
+    """Where to look at the version; for an embedded store the part after the host."""
+
+    def among(self, earlier: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """As JSON values, with what is known of `earlier` ones; those whose alias has moved are left out."""
+        kept = [one for one in earlier if (one["model"], one["alias"]) != (self.model, self.alias)]
+        return [*kept, {name: getattr(self, name) for name in ("model", "version", "alias", "trial")}]
+
+
+PROMOTED = "promoted"
+"""The fact of a study that lists under which names its models are offered, as `Registered.among` gives it."""
+
+
 class Session(Protocol):
     """One process's line to a tracker.
 
@@ -225,6 +269,24 @@ class Tracker(Protocol):
         Raises:
             ServiceError: The store cannot be reached.
             StudyConflict: A process of this machine works on the study.
+        """
+
+    def promote(
+        self,
+        uri: str | None,
+        *,
+        experiment: str,
+        home: Path,
+        start: StudyStart,
+        result: StudyResult,
+        release: Release,
+    ) -> Registered:
+        """Offer the study's logged model as `release` says, once, and have its alias point to it.
+
+        Raises:
+            ServiceError: The store cannot be reached, or does not let this user do that.
+            StudyConflict: The model was not logged, or is another by now; nothing was registered.
+            SpecError: Nothing is kept, or the store takes no such name.
         """
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from searchlab.data import Array
+from searchlab.errors import SpecError
 from searchlab.records import Epoch, StudyResult, TestScore, Trial, TrialRecord
-from searchlab.tracking import Audit, Delivery, Session, StoredRun, StudyStart, Tracker
+from searchlab.tracking import Audit, Delivery, Registered, Release, Session, StoredRun, StudyStart, Tracker
 
 
 class _Session:
@@ -63,6 +64,21 @@ class _Nothing:
         self, uri: str | None, *, experiment: str, home: Path, start: StudyStart, result: StudyResult
     ) -> Delivery:
         return Delivery()
+
+    def promote(
+        self,
+        uri: str | None,
+        *,
+        experiment: str,
+        home: Path,
+        start: StudyStart,
+        result: StudyResult,
+        release: Release,
+    ) -> Registered:
+        raise SpecError(
+            f"the study {start.name!r} is not tracked (tracking: {{enabled: false}}), so there is no store in which a "
+            f"model could be registered. Its model as a file:  searchlab export {start.name}"
+        )
 
 
 TRACKER: Tracker = _Nothing()

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from searchlab import urls
+from searchlab import atomic, urls
 from searchlab.errors import SearchlabError, ServiceError
 from searchlab.records import StudyResult, TrialRecord
-from searchlab.tracking import Audit, Delivery, Session, StoredRun, StudyStart, Tracker
-from searchlab.tracking.mlflow import audit, places
+from searchlab.tracking import Audit, Delivery, Registered, Release, Session, StoredRun, StudyStart, Tracker
+from searchlab.tracking.mlflow import audit, places, registry
 from searchlab.tracking.mlflow.outbox import Outbox
 from searchlab.tracking.mlflow.session import MlflowSession
 from searchlab.tracking.mlflow.store import Store
@@ -55,15 +55,29 @@ class _Mlflow:
         with outbox.alone(), _reaching(place):
             return audit.rebuild(lambda: Store(place, experiment=experiment, home=home), start, result, outbox)
 
+    def promote(
+        self,
+        uri: str | None,
+        *,
+        experiment: str,
+        home: Path,
+        start: StudyStart,
+        result: StudyResult,
+        release: Release,
+    ) -> Registered:
+        place = places.resolve(uri, home)
+        with atomic.alone(home / "promote.lock"), _reaching(place, "does not take the model"):
+            return registry.register(Store(place, experiment=experiment, home=home), start, result, release)
+
 
 @contextmanager
-def _reaching(place: str) -> Iterator[None]:
+def _reaching(place: str, what: str = "cannot be read") -> Iterator[None]:
     try:
         yield
     except SearchlabError:
         raise
     except Exception as error:
-        words = f"the tracking store {places.redacted(place)} cannot be read: {places.reason_of(error)}"
+        words = f"the tracking store {places.redacted(place)} {what}: {places.reason_of(error)}"
         raise ServiceError(words) from error
 
 

@@ -50,6 +50,12 @@ RUNTIME = ("keras", "tensorflow", "jax", "torch", "numpy", "pandas", "mlflow")
 DIGEST = "searchlab.sha256"
 """The tag with the hash of the model's file."""
 
+FOLDER = "searchlab.folder_sha256"
+"""The tag with the hash of everything that was logged: what says how to load a model decides which code runs."""
+
+FILE = "data/model.keras"
+"""The model's file, in the folder that is logged."""
+
 
 def model_step(run: str, study: str, model: Path, inputs: Array, outputs: Array) -> Step:
     """The step that stores the file `model` on the study's run."""
@@ -60,38 +66,55 @@ def model_step(run: str, study: str, model: Path, inputs: Array, outputs: Array)
 
 def write_model(client: Any, run_id: str, step: Step) -> None:
     """Do a `model` step, once; a fifth of a second once MLflow is loaded.  A file that is another by now is left."""
-    body, run = step.body, client.get_run(run_id)
+    body = step.body
     model, name = Path(body["path"]), body["name"]
     inputs, outputs = _from_text(body["inputs"]), _from_text(body["outputs"])
     if not model.exists() or hashlib.sha256(model.read_bytes()).hexdigest() != body["sha256"]:
         log.warning("%s is not the model that it was; it was not stored in MLflow", model)
         return
-    for output in run.outputs.model_outputs if run.outputs else ():
-        if client.get_logged_model(output.model_id).tags.get(DIGEST) == body["sha256"]:
-            return
+    if logged(client, run_id, body["sha256"]) is not None:
+        return
     tags = {"searchlab.study": name, DIGEST: body["sha256"]}
-    logged = client.create_logged_model(
-        run.info.experiment_id, name=name, source_run_id=run_id, tags=tags, model_type="keras"
+    made = client.create_logged_model(
+        client.get_run(run_id).info.experiment_id, name=name, source_run_id=run_id, tags=tags, model_type="keras"
     )
     try:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder, "model")
             place.mkdir()
             written = models.Model(
-                artifact_path=logged.artifact_location,
-                model_uuid=logged.model_id,
+                artifact_path=made.artifact_location,
+                model_uuid=made.model_id,
                 run_id=run_id,
-                model_id=logged.model_id,
+                model_id=made.model_id,
             )
             written.signature = models.ModelSignature(inputs=_schema(inputs), outputs=_schema(outputs))
             _fill(place, written, model, inputs[:2])
-            client.log_model_artifacts(logged.model_id, str(place))
-        client.finalize_logged_model(logged.model_id, "READY")
+            client.log_model_artifacts(made.model_id, str(place))
+            client.set_logged_model_tags(made.model_id, {FOLDER: folder_digest(place)})
+        client.finalize_logged_model(made.model_id, "READY")
     except BaseException:
         with contextlib.suppress(Exception):
-            client.finalize_logged_model(logged.model_id, "FAILED")
+            client.finalize_logged_model(made.model_id, "FAILED")
         raise
-    client.log_outputs(run_id, [entities.LoggedModelOutput(logged.model_id, step=0)])
+    client.log_outputs(run_id, [entities.LoggedModelOutput(made.model_id, step=0)])
+
+
+def logged(client: Any, run_id: str, sha256: str) -> Any | None:
+    """The model of that hash that a run has logged; None when there is none."""
+    run = client.get_run(run_id)
+    for output in run.outputs.model_outputs if run.outputs else ():
+        model = client.get_logged_model(output.model_id)
+        if model.tags.get(DIGEST) == sha256:
+            return model
+    return None
+
+
+def folder_digest(folder: Path) -> str:
+    """The hash of every file in `folder`, its name included."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    rows = [(path.relative_to(folder).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def requirements() -> list[str]:
@@ -109,7 +132,7 @@ def _fill(folder: Path, written: Any, model: Path, few: Array) -> None:
     data = folder / "data"
     data.mkdir()
     (data / "keras_module.txt").write_text("keras", encoding="utf-8")
-    shutil.copyfile(model, data / "model.keras")
+    shutil.copyfile(model, folder / FILE)
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     written.add_flavor(
         "keras", data="data", keras_version=version("keras"), keras_backend=backend, save_exported_model=False

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 
+from searchlab.plain import printable
 from searchlab.records import Epoch, GpuUse, StudyResult, TestScore, Trial, TrialRecord, TrialResult
 from searchlab.tracking import StudyStart
 from searchlab.tracking.mlflow import words
@@ -136,11 +137,11 @@ class Content:
         yield Step("metrics", run, now, {"step": result.best_epoch or 0, "values": _final_numbers(record, result)})
         tags: dict[str, str] = {"searchlab.state": record.state}
         if result.engine:
-            tags["searchlab.engine"] = words.alias(words.printable(result.engine), words.MAX_TAG)
+            tags["searchlab.engine"] = words.alias(printable(result.engine), words.MAX_TAG)
         if result.gpu is not None:
-            tags["searchlab.gpu"] = words.alias(words.printable(result.gpu.name), words.MAX_TAG)
+            tags["searchlab.gpu"] = words.alias(printable(result.gpu.name), words.MAX_TAG)
         if result.reason:
-            tags["searchlab.reason"] = words.alias(words.printable(result.reason), words.MAX_TAG)
+            tags["searchlab.reason"] = words.alias(printable(result.reason), words.MAX_TAG)
         yield Step("tags", run, now, {"values": tags})
         if result.summary:
             yield file_step(run, now, "model_summary.txt", result.summary)
@@ -201,7 +202,7 @@ class Content:
         start = self.start
         tags = self._tags("study") | {"mlflow.note.content": words.alias(words.description(start), words.MAX_TAG)}
         tags |= {"searchlab.metric": start.objective.metric, "searchlab.budget": str(start.budget)}
-        body = {"name": words.printable(start.name), "tags": tags, "parent": None}
+        body = {"name": printable(start.name), "tags": tags, "parent": None}
         if start.is_led_elsewhere:
             return Step("begin", self.parent, now, body | {"awaits": True})
         tags["searchlab.led_by"] = self.session

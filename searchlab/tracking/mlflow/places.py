@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from searchlab import urls
 from searchlab.errors import SpecError
-from searchlab.tracking.mlflow.words import printable
+from searchlab.plain import printable
 
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 
@@ -24,13 +24,14 @@ ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
 ADVICE = {
     "Invalid Host header": "the server does not know the name it is called by: start it with --allowed-hosts HOST:PORT",
     "error code 401": "the server wants a user: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
-    "error code 403": "the server does not let this user do that: ask for the permission EDIT on the experiment",
+    "error code 403": "the server does not let this user do that: ask for EDIT on the experiment (or model)",
     "error code 404": "there is no MLflow at this address: is a path missing (the server's --static-prefix)?",
     "valid JSON format": "there is no MLflow at this address: is a path missing (the server's --static-prefix)?",
     "error code 413": "something before the server refuses files of this size: raise its limit of a request's size",
@@ -105,4 +106,9 @@ def page(uri: str, path: str) -> str:
 
 def query(**values: str) -> str:
     """`?a=b&c=d`, escaped."""
-    return "?" + "&".join(f"{key}={quote(value, safe='')}" for key, value in values.items())
+    return "?" + "&".join(f"{key}={quoted(value)}" for key, value in values.items())
+
+
+def quoted(text: str) -> str:
+    """`text` as one part of an address."""
+    return quote(text, safe="")

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from searchlab import atomic, urls
 from searchlab.failpoints import failpoint
 from searchlab.lazy import lazy
+from searchlab.plain import printable
 from searchlab.records import ENDED
 from searchlab.tracking import StoredRun
-from searchlab.tracking.mlflow import champion, places, tables, template, words
+from searchlab.tracking.mlflow import champion, places, tables, template
 from searchlab.tracking.mlflow.steps import Step, content_of
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ class Store:
                 raise
             if len(steps) > 1:
                 return [lost for step in steps for lost in self._try([step])]
-            return [(steps[0], words.printable(str(error))[:300])]
+            return [(steps[0], printable(str(error))[:300])]
         return []
 
     def _write_rows(self, steps: Sequence[Step]) -> None:

@@ -6,12 +6,14 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
+from searchlab.plain import markdown, printable
 from searchlab.records import StudyResult, TestScore, Trial, TrialRecord
 from searchlab.space import Value
-from searchlab.tracking import StudyStart
+from searchlab.tracking import PROMOTED, StudyStart
 
 MAX_KEY, MAX_PARAM, MAX_TAG = 250, 6000, 8000  # mlflow/utils/validation.py
 SHORT = {"learning_rate": "lr", "batch_size": "batch", "weight_decay": "wd"}
@@ -69,20 +71,15 @@ def alias(text: str, limit: int) -> str:
     return f"{text[:200]}… ({len(text)} characters, sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]})"
 
 
-def printable(text: str) -> str:
-    """`text` in one line without control characters."""
-    return "".join(c if c.isprintable() else " " for c in text)
-
-
 def description(start: StudyStart, result: StudyResult | None = None, score: TestScore | None = None) -> str:
     """The study's page in Markdown: what it is, how far it has come, the best, and how the seal stands."""
     objective = f"`{start.objective.metric}` ({start.objective.direction})"
     counts = ", ".join(f"{count:,} {part}" for part, count in start.data.counts.items())
-    about = [_plain(start.description), ""] if start.description else []
+    about = [markdown(start.description), ""] if start.description else []
     about += [
         f"**Objective** {objective} · **budget** {start.budget} trials · **seed** {start.seed}",
         "",
-        f"**Data** {_plain(start.data.description or start.data.name)} ({counts}) · digest `{start.data.digest}`",
+        f"**Data** {markdown(start.data.description or start.data.name)} ({counts}) · digest `{start.data.digest}`",
         "",
     ]
     if result is None:
@@ -95,7 +92,8 @@ def description(start: StudyStart, result: StudyResult | None = None, score: Tes
         lines = [f"**No trial has a value** · {trials}", "", "The tag `searchlab.reason` of each says why.", "", *about]
     else:
         value = short_number(best.value or 0.0)
-        lines = [f"**Best {start.objective.metric} {value}**, trial {best.trial.number} · {trials}", "", *about]
+        lines = [f"**Best {start.objective.metric} {value}**, trial {best.trial.number} · {trials}", ""]
+        lines += [*_offers(result.facts.get(PROMOTED, ())), *about]
         lines += ["## The best configurations", "", *_best_table(best_trials(result), start.varied), ""]
     score = score or result.test
     lines += ["## Test set", ""]
@@ -106,6 +104,16 @@ def description(start: StudyStart, result: StudyResult | None = None, score: Tes
         times = "once" if score.openings == 1 else f"{score.openings} times"
         lines += ["", f"Trial {score.trial}, {score.examples:,} examples; the test set was opened {times}."]
     return "\n".join(lines)
+
+
+def _offers(offers: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Under which names the study's models are offered, with links that hold wherever the page comes from."""
+    shown = [
+        f"[{markdown(one['model'])} version {one['version']}](#/models/{quote(one['model'], safe='')}/versions/"
+        f"{one['version']}) as `{one['alias']}` (trial {one['trial']})"
+        for one in offers
+    ]
+    return [f"**Registered** {' · '.join(shown)}", ""] if shown else []
 
 
 def best_trials(result: StudyResult, count: int = 10) -> list[TrialRecord]:
@@ -151,7 +159,7 @@ def _best_table(records: Sequence[TrialRecord], varied: Sequence[str]) -> list[s
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for record in records:
         labels: Mapping[str, Value] = record.trial.params.labels()
-        cells = [_plain(param_text(labels[name])) if name in labels else "" for name in names]
+        cells = [markdown(param_text(labels[name])) if name in labels else "" for name in names]
         lines.append(f"| {record.trial.number} | {short_number(record.value or 0.0)} | {' | '.join(cells)} |")
     return lines
 
@@ -170,7 +178,3 @@ def _pair(name: str, value: Value) -> str:
     text = f"{value:.1e}" if isinstance(value, float) and 0 < abs(value) < 0.01 else param_text(value)
     text = f"{value:.3g}" if isinstance(value, float) and abs(value) >= 0.01 else text
     return f"{SHORT.get(short, short)}={text.replace('e-0', 'e-')}"
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", printable(text))
