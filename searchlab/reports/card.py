@@ -35,8 +35,8 @@ def _sections(
     result: StudyResult, record: TrialRecord, load: str, classes: Sequence[str] | None, room: int
 ) -> Iterator[str]:
     facts, metric = result.facts, result.objective.metric
-    value = "" if record.value is None else f"**{words.score_text(metric, record.value)}**"
-    yield f"{_sentence(facts, record)} Validation `{metric}`: {value}."
+    value = "" if record.value is None else f" `{metric}` **{words.score_text(metric, record.value)}**."
+    yield f"{_sentence(facts, record)}{value}"
     yield f"```python\n{load}\n```"
     yield "### Scores\n\n" + "\n".join(f"- {markdown(line)}" for line in _scores(result, record))
     yield "### Data\n\n" + "\n".join(f"- {line}" for line in _data(facts, classes, room))
@@ -89,10 +89,9 @@ def _search(result: StudyResult, record: TrialRecord) -> Iterator[str]:
     states = [one.state for one in result.trials]
     told = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     yield f"trial {record.trial.number} of study `{result.name}`: {len(states)} of {result.budget} trials ({told})"
-    yield (
-        f"sampler `{facts.get('sampler')}`, pruner `{facts.get('pruner')}`, up to {facts.get('epochs')} epochs "
-        f"a trial, seed {result.seed}"
-    )
+    how = [f"{name} `{facts[name]}`" for name in ("sampler", "pruner") if facts.get(name)]
+    how += [f"up to {facts['epochs']} epochs a trial"] if facts.get("epochs") else []
+    yield ", ".join([*how, f"seed {result.seed}"])
 
 
 def _table(params: Mapping[str, Value], room: int) -> str:

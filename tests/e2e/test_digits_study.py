@@ -234,3 +234,65 @@ class TestTheSeal:
             parents = [row[0] for row in database.execute("select value from tags where key = 'mlflow.parentRunId'")]
         assert len(scored) == 1
         assert scored[0] == (parents[0], "FINISHED")
+
+
+PROMOTED = """
+import sys, mlflow, numpy as np
+mlflow.set_tracking_uri(sys.argv[1])
+served = mlflow.pyfunc.load_model("models:/small@champion")
+from sklearn.datasets import load_digits
+p = np.asarray(served.predict(load_digits().images[:20, :, :, None].astype("float32")))
+assert p.shape == (20, 10), p.shape
+print(mlflow.MlflowClient().get_model_version_by_alias("small", "champion").description)
+"""
+
+
+class TestPromote:
+    """After the seal was opened."""
+
+    def test_the_best_model_gets_a_name_under_which_it_is_loaded(self, run: Run, folder: Path) -> None:
+        done = run("promote", "small")
+        assert done.returncode == 0, done.stderr
+        assert "small version 1 is registered: trial" in done.stdout
+        assert "pointed to nothing before" in done.stdout
+        assert 'mlflow.pyfunc.load_model("models:/small@champion")' in done.stdout
+        assert "/#/models/small/versions/1" in done.stdout
+        loaded = subprocess.run(
+            [sys.executable, "-c", PROMOTED, f"sqlite:///{folder / 'home' / 'mlflow.db'}"],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+        )
+        assert loaded.returncode == 0, loaded.stderr[-3000:]
+        assert "Test accuracy" in loaded.stdout and "sealed" not in loaded.stdout
+        assert "10 classes: 0, 1, 2" in loaded.stdout
+
+    def test_a_second_time_nothing_is_made(self, run: Run) -> None:
+        done = run("promote", "small")
+        assert done.returncode == 0, done.stderr
+        assert "already; no other was made" in done.stdout and "as before" in done.stdout
+
+    def test_another_name_and_alias_leave_the_first_alone(self, run: Run) -> None:
+        done = run("promote", "small", "--name", "digits", "--alias", "staging")
+        assert done.returncode == 0, done.stderr
+        assert "digits version 1 is registered" in done.stdout
+
+    @pytest.mark.parametrize("words", [("--alias", "latest"), ("--alias", "v2"), ("--name", "../x"), ("--name", "a/b")])
+    def test_names_that_mean_something_else_are_refused(self, run: Run, words: tuple[str, str]) -> None:
+        done = run("promote", "small", *words)
+        assert done.returncode == 2
+        assert "cannot be" in done.stderr and "Traceback" not in done.stderr
+
+    def test_a_best_trial_without_a_model_is_told_what_to_do(self, run: Run, folder: Path) -> None:
+        with sqlite3.connect(folder / "home" / "optuna.db") as database:
+            ((key, text),) = database.execute(
+                "select study_user_attribute_id, value_json from study_user_attributes where key = 'remembered'"
+            ).fetchall()
+            noted = json.loads(text)
+            noted["champion"]["trial"] = 99
+            change = "update study_user_attributes set value_json = ? where study_user_attribute_id = ?"
+            database.execute(change, (json.dumps(noted), key))
+        done = run("promote", "small")
+        assert done.returncode == 5
+        assert "made of trial 99" in done.stderr and "searchlab resume small" in done.stderr
