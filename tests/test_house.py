@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent / "searchlab"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "seeds", "atomic", "lazy", "devices", "urls", "plain"),
+    ("errors", "seeds", "atomic", "lazy", "devices", "urls", "plain", "redact"),
     ("config", "catalog", "options", "shipped", "failpoints", "nvml"),
     ("space", "data", "executors"),
     ("records",),

@@ -21,6 +21,8 @@ import typer
 
 from searchlab import lazy
 from searchlab.errors import SearchlabError
+from searchlab.plain import printable
+from searchlab.redact import redacted
 
 # The plain words of `--help` need no markup, and rich costs a tenth of a second at every start.
 app = typer.Typer(
@@ -106,6 +108,8 @@ is_hasty = False
 def main() -> None:
     """Run the command line; ends the process with a documented exit status."""
     lazy.alone()
+    if logging.lastResort is not None:  # what warnings are printed by
+        logging.lastResort.addFilter(_Sieve())
     for command in COMMANDS:
         importlib.import_module(f"searchlab.cli.{command}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says of absent GPUs is no news here
@@ -131,24 +135,41 @@ def _status() -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except SearchlabError as error:
         if os.environ.get("SEARCHLAB_TRACEBACK"):
-            traceback.print_exc()
+            _print_traceback()
             return error.exit_code
         sys.stdout.flush()
-        typer.echo(str(error), err=True)
+        _complain(str(error))
         return error.exit_code
     except BrokenPipeError:
         raise
     except Exception as error:
         if (words := _of_disk(error)) and not os.environ.get("SEARCHLAB_TRACEBACK"):
-            typer.echo(words, err=True)
+            _complain(words)
             return DISK_FAILS
-        traceback.print_exc()
+        _print_traceback()
         typer.echo("this is a fault of searchlab, not of yours; what was finished is kept", err=True)
         return 70
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         return 130
     return 0
+
+
+def _complain(words: str) -> None:
+    """Say what is wrong: what came from outside can neither show a password nor order the terminal about."""
+    typer.echo("\n".join(map(printable, redacted(words).splitlines())), err=True)
+
+
+def _print_traceback() -> None:
+    typer.echo(redacted(traceback.format_exc()), err=True)
+
+
+class _Sieve(logging.Filter):
+    """What libraries and we ourselves log is looked through as everything else is."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redacted(record.getMessage()), ()
+        return True
 
 
 def _of_disk(error: Exception) -> str | None:

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from searchlab import devices
 from searchlab.errors import SearchlabError
 from searchlab.records import Objective, TrainingPlan
+from searchlab.redact import redacted
 from searchlab.runner.engines import backend_of, candidates
 from searchlab.runner.finding import Finding
 from searchlab.runner.gpu_health import examine_gpus
@@ -92,7 +93,7 @@ def _stores(home: Home, storage: str | None, tracking: str | None) -> Iterator[F
     url = storage or home.storage_url
     try:
         open_storage(url)
-        yield Finding("good", "storage", _without_password(url))
+        yield Finding("good", "storage", redacted(url))
     except SearchlabError as error:
         yield Finding("bad", "storage", str(error))
     try:
@@ -100,15 +101,7 @@ def _stores(home: Home, storage: str | None, tracking: str | None) -> Iterator[F
         yield (
             Finding("bad", "tracking", fault)
             if fault
-            else Finding("good", "tracking", _without_password(tracking or home.tracking_uri))
+            else Finding("good", "tracking", redacted(tracking or home.tracking_uri))
         )
     except SearchlabError as error:
         yield Finding("bad", "tracking", str(error))
-
-
-def _without_password(url: str) -> str:
-    head, separator, tail = url.rpartition("@")
-    if not separator or "://" not in head:
-        return url
-    scheme, _, user = head.partition("://")
-    return f"{scheme}://{user.partition(':')[0]}:***@{tail}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from searchlab.errors import StudyConflict, UnknownName
@@ -14,6 +16,9 @@ from searchlab.search.study import Study
 from searchlab.space import Space
 from searchlab.spec import StudySpec
 from searchlab.spec.load import load_text
+
+STORAGE = "SEARCHLAB_STORAGE"
+"""The environment variable that says where studies are stored."""
 
 
 def study_names(home: Home, storage: str | None) -> tuple[str, ...]:
@@ -58,5 +63,12 @@ def stored_spec(name: str, home: Home, storage: str | None, *, overrides: tuple[
     if "resolved" not in facts:
         raise StudyConflict(f"study {name!r} was stored without its study file; run it from the file instead")
     if storage is not None:
-        overrides = (*overrides, f"storage={storage}")
-    return load_text(facts["resolved"], file=f"study {name!r}", folder=Path(facts["folder"]), overrides=overrides)
+        overrides = (*overrides, "storage=null")  # what it names may not be set here
+    spec = load_text(facts["resolved"], file=f"study {name!r}", folder=Path(facts["folder"]), overrides=overrides)
+    return spec if storage is None else replace(spec, storage=storage, as_written=_written(spec, storage))
+
+
+def _written(spec: StudySpec, storage: str) -> dict[tuple[str, ...], str]:
+    """How the file has its values, with what says where the study is: the variable, where it comes from there."""
+    is_given = os.environ.get(STORAGE) == storage
+    return {**spec.as_written, ("storage",): f"${{{STORAGE}}}" if is_given else storage}

@@ -18,6 +18,7 @@ import sqlalchemy
 from sqlalchemy.engine import URL
 
 from searchlab.errors import SearchlabError, ServiceError, SpecError, StorageLost
+from searchlab.redact import redacted
 from searchlab.search import postgres_client, sqlite_file
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,8 @@ def parse(url: str) -> URL:
     try:
         place = sqlalchemy.make_url(url)
     except sqlalchemy.exc.ArgumentError:
-        raise SpecError(f"{_masked(url)!r} is no URL of a storage. Allowed: {allowed}.") from None
+        shown_as = "what is given" if "@" in url else repr(redacted(url))  # where a password would be is not known
+        raise SpecError(f"{shown_as} is no URL of a storage. Allowed: {allowed}.") from None
     kind = place.get_backend_name()
     if kind == "postgresql":
         return place.set(drivername="postgresql+psycopg")
@@ -175,11 +177,6 @@ def _of_another_optuna(place: URL, mismatch: str) -> str:
         f"{words}, which is older than {optuna.__version__} here. Stop what works on it, keep a copy ({copy}), then: "
         f"optuna storage upgrade --storage '{shown(place)}'"
     )
-
-
-def _masked(url: str) -> str:
-    before, at, after = url.rpartition("@")
-    return f"{before.split(':')[0]}://***@{after}" if at else url
 
 
 class _ToOurLog(logging.Handler):

@@ -19,6 +19,7 @@ from searchlab.data.copies import Policy
 from searchlab.errors import Mark
 from searchlab.options import Options
 from searchlab.records import Direction
+from searchlab.redact import without_password
 from searchlab.space import Space
 from searchlab.space.writing import grammar_of
 
@@ -189,7 +190,10 @@ class StudySpec:
         return self.marks[path] if path in self.marks else None
 
     def resolved(self) -> dict[str, Any]:
-        """The whole spec as JSON values in the grammar of study files; environment variables stay `${NAME}`."""
+        """The whole spec as JSON values in the grammar of study files, to be kept where others can read it.
+
+        Environment variables stay `${NAME}`, and URLs lose the passwords that were written into the file itself.
+        """
         content = self._content()
         for path, text in self.as_written.items():
             *parents, last = path
@@ -197,7 +201,8 @@ class StudySpec:
             for part in parents:
                 owner = owner[int(part)] if isinstance(owner, list) else owner[part]
             owner[int(last) if isinstance(owner, list) else last] = text
-        return content
+        kept: dict[str, Any] = _without_passwords(content)
+        return kept
 
     def digest(self) -> str:
         """16 hex digits that equal specs share."""
@@ -232,3 +237,11 @@ class StudySpec:
             "storage": self.storage,
             "seed": self.seed,
         }
+
+
+def _without_passwords(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _without_passwords(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_without_passwords(value) for value in content]
+    return without_password(content) if isinstance(content, str) else content

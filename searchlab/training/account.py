@@ -11,6 +11,7 @@ from typing import Any
 
 from searchlab.data import Array
 from searchlab.records import Epoch, State, TrainingPlan, Trial, TrialResult
+from searchlab.redact import redacted
 from searchlab.training import Progress, checkpoints, faults, runtime, weights
 from searchlab.training.checkpoints import Checkpoint, Keeper
 from searchlab.training.course import Course
@@ -121,8 +122,8 @@ class Account:
 
     def failed(self, error: BaseException) -> TrialResult:
         """`error` ended it."""
-        detail = "".join(traceback.format_exception(error))
-        return self._result("failed", faults.reason(error), cause=faults.cause(error), detail=detail)
+        detail = redacted("".join(traceback.format_exception(error)))
+        return self._result("failed", redacted(faults.reason(error)), cause=faults.cause(error), detail=detail)
 
     def ended(self) -> TrialResult:
         """It came to the end of its course; keeps the best weights of a complete trial."""

@@ -12,7 +12,7 @@ import mlflow
 import numpy as np
 import pytest
 
-from benchmarks.mlflow_server import Server
+from benchmarks.mlflow_server import Server, with_users
 from searchlab.errors import DataError, ServiceError, SpecError, StudyConflict
 from searchlab.tracking import PROMOTED, TRACKERS, Registered, Release
 from searchlab.tracking.mlflow.champion import FILE
@@ -180,21 +180,7 @@ def test_a_study_that_is_not_tracked_has_nothing_to_register_in(study, home):
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with users, which takes models from its own artifact store only."""
-    folder = tmp_path_factory.mktemp("strict")
-    (folder / "auth.ini").write_text(
-        f"[mlflow]\ndefault_permission = NO_PERMISSIONS\ndatabase_uri = sqlite:///{folder / 'auth.db'}\n"
-        "admin_username = admin\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
-        "auth_cache_ttl_seconds = 60\n"
-    )
-    running = Server(
-        folder,
-        "--app-name",
-        "basic-auth",
-        MLFLOW_AUTH_CONFIG_PATH=str(folder / "auth.ini"),
-        MLFLOW_AUTH_ADMIN_PASSWORD=PASSWORD,
-        MLFLOW_FLASK_SERVER_SECRET_KEY="a key for tests",
-        MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX="^mlflow-artifacts:/.*$",
-    )
+    running = with_users(tmp_path_factory.mktemp("strict"), PASSWORD)
     running.start()
     try:
         running.wait()

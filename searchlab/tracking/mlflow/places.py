@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from searchlab import urls
+from searchlab import redact, urls
 from searchlab.errors import SpecError
 from searchlab.plain import printable
 
@@ -63,7 +63,7 @@ def is_server(uri: str) -> bool:
 
 def redacted(uri: str) -> str:
     """`uri` without user name and password."""
-    return re.sub(r"//[^/@]*@", "//", uri)
+    return re.sub(r"//[^/@\s]*@", "//", redact.redacted(uri))
 
 
 def reason_of(error: BaseException) -> str:
