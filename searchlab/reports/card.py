@@ -41,7 +41,7 @@ def _sections(
     yield "### Scores\n\n" + "\n".join(f"- {markdown(line)}" for line in _scores(result, record))
     yield "### Data\n\n" + "\n".join(f"- {line}" for line in _data(facts, classes, room))
     yield "### Search\n\n" + "\n".join(f"- {line}" for line in _search(result, record))
-    yield "### Parameters\n\n" + _table(record.trial.params.labels(), room)
+    yield "### Parameters\n\n" + "\n".join(f"- {line}" for line in _params(record.trial.params.labels(), room))
     yield "### Made with\n\n" + _made_with(facts)
     yield "### Limits\n\n" + "\n".join(f"- {line}" for line in _limits(result))
 
@@ -72,7 +72,7 @@ def _scores(result: StudyResult, record: TrialRecord) -> Iterator[str]:
 
 def _data(facts: Mapping[str, Any], classes: Sequence[str] | None, room: int) -> Iterator[str]:
     about = str(facts.get("data_description") or facts.get("data", ""))
-    yield f"{markdown(about)}, digest `{facts.get('data_digest')}`"
+    yield f"{markdown(about)}, digest `{str(facts.get('data_digest'))[:16]}`"
     counts = ", ".join(f"{count:,} {part}" for part, count in dict(facts.get("counts", {})).items())
     split = dict(facts.get("split", {}))
     by = f", split {split['by']} with seed {split['seed']}" if {"by", "seed"} <= split.keys() else ""
@@ -94,14 +94,17 @@ def _search(result: StudyResult, record: TrialRecord) -> Iterator[str]:
     yield ", ".join([*how, f"seed {result.seed}"])
 
 
-def _table(params: Mapping[str, Value], room: int) -> str:
+def _params(params: Mapping[str, Value], room: int) -> Iterator[str]:
     shown = list(params.items())[: min(PARAMS, room)]
-    rows = "\n".join(f"| {markdown(name)} | {markdown(_value(value))} |" for name, value in shown)
-    more = len(params) - len(shown)
-    return f"| parameter | value |\n|---|---|\n{rows}" + (f"\n\n… and {more} more, in `trial.json`" if more else "")
+    for name, value in shown:
+        yield f"`{name}` {markdown(_value(value))}"
+    if len(params) > len(shown):
+        yield f"… and {len(params) - len(shown)} more, in `trial.json`"
 
 
 def _value(value: Value) -> str:
+    if isinstance(value, bool | None):
+        return str(value).lower()
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
 
@@ -109,8 +112,9 @@ def _value(value: Value) -> str:
 def _made_with(facts: Mapping[str, Any]) -> str:
     versions = dict(facts.get("versions", {}))
     libraries = ", ".join(f"{name} {versions[name]}" for name in LIBRARIES if name in versions)
-    commit = facts.get("git_commit")
-    return f"{libraries}; {f'git commit `{commit}`' if commit else 'no git checkout'}"
+    commit = str(facts.get("git_commit") or "")
+    short = commit[:12] + commit[40:]  # a "+" behind it says that files were changed
+    return f"{libraries}; git commit `{short}`" if commit else f"{libraries}; no git checkout"
 
 
 def _limits(result: StudyResult) -> Iterator[str]:

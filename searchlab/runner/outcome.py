@@ -12,7 +12,7 @@ from searchlab.records import StudyResult, TestScore
 from searchlab.reports.html import render
 from searchlab.runner import classes
 from searchlab.runner.home import Home
-from searchlab.search.figures import Figure, figures, page_of, pictures
+from searchlab.search.figures import Figure, figures, pictures
 from searchlab.search.study import Study
 from searchlab.space import Space
 from searchlab.tracking import PROMOTED
@@ -66,9 +66,11 @@ class Drawn:
     """PNG files by name."""
 
     def attachments(self) -> Mapping[str, bytes | str]:
-        """What the tracker keeps with the study: every figure as a page and as a picture, by path."""
-        pages = {f"figures/{name}.html": page_of(figure) for name, figure in self.figures.items()}
-        return {**pages, **{f"figures/{name}.png": content for name, content in self.pictures.items()}}
+        """What the tracker keeps with the study: every figure as a picture, by path.
+
+        Not as a page of its own: that fetched Plotly's script from the network, and was empty where there is none.
+        """
+        return {f"figures/{name}.png": content for name, content in self.pictures.items()}
 
 
 def draw(result: StudyResult, space: Space) -> Drawn:

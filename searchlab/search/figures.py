@@ -38,11 +38,6 @@ ACCENT = "#d1495b"
 GRID = "#e6e6e6"
 
 
-def page_of(figure: Figure) -> str:
-    """An interactive figure as a page of its own; the browser fetches Plotly's script."""
-    return str(figure.to_html(include_plotlyjs="cdn", validate=False))
-
-
 def load() -> None:
     """Load the libraries that draw: a second or two, to be spent while something else is waited for.
 

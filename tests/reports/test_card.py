@@ -32,7 +32,7 @@ def test_a_card_says_what_a_reader_has_to_know(result):
     assert "2 classes: zero, one" in text
     assert "trial 2 of study `small`: 4 of 5 trials (2 complete, 1 pruned, 1 failed)" in text
     assert "sampler `tpe`, pruner `none`, up to 20 epochs a trial, seed 7" in text
-    assert "| optimizer.momentum | 0.9 |" in text
+    assert "- `optimizer.momentum` 0.9" in text
     assert "python 3.11.2, keras 3.15.1; git commit `abc1234+`" in text and "pydantic" not in text
     assert "None" not in text
 

@@ -77,8 +77,11 @@ def test_links_lead_both_ways(study, home):
     client = client_of(home)
     version = client.get_model_version("small", registered.version)
     run = client.get_run(version.run_id)
-    assert f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id})" in version.description
-    assert f"runs/{run.info.run_id}/artifacts/report.html" in version.description
+    assert (
+        f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?workflowType=machine_learning)"
+        in version.description
+    )
+    assert f"runs/{run.info.run_id}/artifacts/report.html?" in version.description
     assert [file.path for file in client.list_artifacts(run.info.run_id) if file.path == "report.html"]
     assert run.data.tags["searchlab.registered"] == "small 1 @champion"
     assert (

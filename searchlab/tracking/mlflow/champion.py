@@ -19,6 +19,7 @@ import platform
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,11 +58,15 @@ FILE = "data/model.keras"
 """The model's file, in the folder that is logged."""
 
 
-def model_step(run: str, study: str, model: Path, inputs: Array, outputs: Array) -> Step:
-    """The step that stores the file `model` on the study's run."""
+def model_step(
+    run: str, study: str, model: Path, inputs: Array, outputs: Array, best: Mapping[str, Any] | None = None
+) -> Step:
+    """The step that stores the file `model` on the study's run; `best` is what `Content.best_facts` gives."""
     digest = hashlib.sha256(model.read_bytes()).hexdigest() if model.exists() else ""
     few = {"inputs": _to_text(inputs[:2]), "outputs": _to_text(outputs[:2])}
-    return Step("model", run, time.time(), {"path": str(model), "sha256": digest, "name": study, **few})
+    return Step(
+        "model", run, time.time(), {"path": str(model), "sha256": digest, "name": study, **few, "best": best or {}}
+    )
 
 
 def write_model(client: Any, run_id: str, step: Step) -> None:
@@ -75,8 +80,16 @@ def write_model(client: Any, run_id: str, step: Step) -> None:
     if logged(client, run_id, body["sha256"]) is not None:
         return
     tags = {"searchlab.study": name, DIGEST: body["sha256"]}
+    best = body.get("best") or {}
+    if best:
+        tags |= {"searchlab.trial": str(best["trial"]), "mlflow.note.content": best["note"]}
     made = client.create_logged_model(
-        client.get_run(run_id).info.experiment_id, name=name, source_run_id=run_id, tags=tags, model_type="keras"
+        client.get_run(run_id).info.experiment_id,
+        name=name,
+        source_run_id=run_id,
+        tags=tags,
+        model_type="keras",
+        params=best.get("params"),
     )
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -98,6 +111,8 @@ def write_model(client: Any, run_id: str, step: Step) -> None:
             client.finalize_logged_model(made.model_id, "FAILED")
         raise
     client.log_outputs(run_id, [entities.LoggedModelOutput(made.model_id, step=0)])
+    for metric, value in best.get("metrics", {}).items():  # of the model; on the run they stand beside `objective`
+        client.log_metric(run_id, metric, value, int(step.at * 1000), 0, model_id=made.model_id)
 
 
 def logged(client: Any, run_id: str, sha256: str) -> Any | None:

@@ -9,6 +9,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from searchlab.plain import printable
 from searchlab.records import Epoch, GpuUse, StudyResult, TestScore, Trial, TrialRecord, TrialResult
@@ -87,8 +88,7 @@ class Content:
         }
         name = words.trial_name(trial, self.start.varied)
         yield Step("begin", run, now, {"name": name, "tags": tags, "parent": self.parent})
-        texts = {words.safe_key(name): words.param_text(value) for name, value in trial.params.labels().items()}
-        params = {name: words.alias(text, words.MAX_PARAM) for name, text in texts.items()}
+        params = words.param_texts(trial)
         for name, value in trial.params.labels().items():
             if name in self.start.log_scaled and isinstance(value, int | float) and value > 0:
                 params[words.log_label(name)] = f"{math.log10(value):.3f}"
@@ -172,6 +172,20 @@ class Content:
         for path, content in attachments.items():
             yield file_step(self.parent, now, path, content)
         yield Step("end", self.parent, now, {"status": STATUS[state], "state": state})
+
+    def best_facts(self) -> Mapping[str, Any] | None:
+        """What the page of the best trial's model shows of it; None before the end of the study."""
+        best = self._result.best if self._result is not None else None
+        if best is None or best.value is None:
+            return None
+        metric = words.safe_key(self.start.objective.metric)
+        return {
+            "trial": best.trial.number,
+            "params": words.param_texts(best.trial),
+            "metrics": {metric: best.value},
+            "note": f"The model of trial {best.trial.number} of {self.start.name}, the best by "
+            f"`{metric}`: {words.short_number(best.value)}.",
+        }
 
     def test_scored(self, score: TestScore) -> Iterator[Step]:
         """The first place where a metric may be called test_*."""

@@ -172,9 +172,10 @@ def _origin(version: Any) -> str:
 
 def _links(experiment_id: str, run_id: str, model_id: str, release: Release) -> str:
     """Where it comes from; from the page itself, since a server has other names inside than outside."""
-    run = f"#/experiments/{experiment_id}/runs/{run_id}"
-    links = [f"[the study's run]({run})", f"[the logged model](#/experiments/{experiment_id}/models/{model_id})"]
-    links += [f"[{path}]({run}/artifacts/{places.quoted(path)})" for path in release.attachments]
+    run, kind = f"#/experiments/{experiment_id}/runs/{run_id}", places.query(workflowType="machine_learning")
+    model = f"#/experiments/{experiment_id}/models/{model_id}"
+    links = [f"[the study's run]({run}{kind})", f"[the logged model]({model}{kind})"]
+    links += [f"[{path}]({run}/artifacts/{places.quoted(path)}{kind})" for path in release.attachments]
     return f"**From** {' · '.join(links)}"
 
 

@@ -89,7 +89,8 @@ class MlflowSession:
 
     def log_model(self, model: Path, *, inputs: Array, outputs: Array) -> None:
         """The champion on the study's run."""
-        self._put([champion.model_step(self._of_study.parent, self._of_study.start.name, model, inputs, outputs)])
+        study = self._of_study
+        self._put([champion.model_step(study.parent, study.start.name, model, inputs, outputs, study.best_facts())])
 
     def view_url(self, timeout: float = 10.0) -> str | None:
         """The saved view."""

@@ -16,6 +16,9 @@ from searchlab.space import Value
 from searchlab.tracking import PROMOTED, StudyStart
 
 MAX_KEY, MAX_PARAM, MAX_TAG = 250, 6000, 8000  # mlflow/utils/validation.py
+TELLING = ("optimizer", "optimizer.learning_rate", "training.batch_size")
+"""Parameters that a table of the best shows, whatever else has to give way."""
+
 SHORT = {"learning_rate": "lr", "batch_size": "batch", "weight_decay": "wd"}
 
 
@@ -47,6 +50,12 @@ def param_text(value: Value) -> str:
     if isinstance(value, float):
         return short_number(value)
     return "none" if value is None else str(value)
+
+
+def param_texts(trial: Trial) -> dict[str, str]:
+    """The parameters of a trial as MLflow stores them, by their labels."""
+    texts = {safe_key(name): param_text(value) for name, value in trial.params.labels().items()}
+    return {name: alias(text, MAX_PARAM) for name, text in texts.items()}
 
 
 def safe_key(key: str) -> str:
@@ -131,14 +140,24 @@ def best_table(result: StudyResult) -> str:
     """The best trials as a table that MLflow shows as one (pandas's "split" JSON, as `mlflow.log_table` writes it)."""
     records = best_trials(result)
     names = list(dict.fromkeys(name for record in records for name in record.trial.params.labels()))
-    columns = ["trial", result.objective.metric, "best_epoch", "seconds", *names]
+    # A name with a dot is a path to the viewer, which then finds nothing there.
+    columns = ["trial", result.objective.metric, "best_epoch", "seconds", *(name.replace(".", " ") for name in names)]
     rows: list[list[Any]] = []
     for record in records:
         labels = record.trial.params.labels()
         ended = record.result
-        first = [record.trial.number, record.value, ended and ended.best_epoch, ended and round(ended.seconds, 2)]
-        rows.append([*first, *(labels.get(name) for name in names)])
+        first = [
+            record.trial.number,
+            _short(record.value),
+            ended and ended.best_epoch,
+            ended and round(ended.seconds, 2),
+        ]
+        rows.append([*first, *(_short(labels.get(name)) for name in names)])
     return json.dumps({"columns": columns, "data": rows}, allow_nan=False)
+
+
+def _short(value: Value) -> Value:
+    return float(short_number(value)) if isinstance(value, float) and math.isfinite(value) else value
 
 
 def trial_json(trial: Trial) -> str:
@@ -154,7 +173,7 @@ def trial_json(trial: Trial) -> str:
 
 
 def _best_table(records: Sequence[TrialRecord], varied: Sequence[str]) -> list[str]:
-    names = [name for name in varied if any(name in record.trial.params.labels() for record in records)][:8]
+    names = _most_telling(records, varied)
     head = ["trial", "value", *(name.rpartition(".")[2] if "." in name else name for name in names)]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for record in records:
@@ -162,6 +181,15 @@ def _best_table(records: Sequence[TrialRecord], varied: Sequence[str]) -> list[s
         cells = [markdown(param_text(labels[name])) if name in labels else "" for name in names]
         lines.append(f"| {record.trial.number} | {short_number(record.value or 0.0)} | {' | '.join(cells)} |")
     return lines
+
+
+def _most_telling(records: Sequence[TrialRecord], varied: Sequence[str]) -> list[str]:
+    """Eight parameters at most, in the order of the space: how it was trained, then what differs, then the others."""
+    held = {name: {record.trial.params.labels().get(name) for record in records} for name in varied}
+    names = [name for name in varied if held[name] != {None}]
+    ranks = {name: (name not in TELLING, len(held[name]) == 1, place) for place, name in enumerate(names)}
+    chosen = sorted(names, key=ranks.__getitem__)[:8]
+    return [name for name in names if name in chosen]
 
 
 def _score_line(metric: str, value: float, score: TestScore) -> str:
