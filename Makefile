@@ -6,6 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINE_TESTS := tests/conformance/test_engines_agree.py tests/conformance/test_every_engine.py
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --no-header --no-annotate
+BY_PINS := --constraint requirements.lock
+IN_IMAGE := --extra statsmodels --extra cmaes --extra jax --extra postgresql
+NO_CUDA := --override stack/requirements.cpu.override stack/requirements.cpu.in
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: demo ui test test-jax test-engines test-backbones test-gpu faults chaos ray lint house bench overhead lock clean
@@ -66,9 +71,13 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock:  ## Renew requirements.lock (needs uv); no address of any host is written into it.
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-header --no-annotate --upgrade --extra dev pyproject.toml --output-file requirements.lock
+lock:  ## Renew requirements.lock and, by its pins, those of the images in stack/ (needs uv); none names a host.
+	$(COMPILE) --upgrade --extra dev pyproject.toml --output-file requirements.lock
+	$(COMPILE) $(BY_PINS) $(IN_IMAGE) $(NO_CUDA) pyproject.toml --output-file stack/requirements.cpu.lock
+	$(COMPILE) $(BY_PINS) $(IN_IMAGE) $(NO_CUDA) --extra ray pyproject.toml --output-file stack/requirements.ray.lock
+	$(COMPILE) $(BY_PINS) $(IN_IMAGE) --extra gpu pyproject.toml --output-file stack/requirements.gpu.lock
+	$(COMPILE) $(BY_PINS) stack/requirements.server.in --output-file stack/requirements.server.lock
+	$(COMPILE) $(BY_PINS) stack/requirements.build.in --output-file stack/requirements.build.lock
 
 clean:  ## Remove the environment; studies and results stay.
 	rm -rf $(VENV)

@@ -58,10 +58,37 @@ def test_shipped_studies_work_from_the_wheel(unpacked: Path, tmp_path: Path) -> 
         assert "digits" in done.stdout
 
 
-def test_the_lock_pins_hashes_and_names_no_host() -> None:
-    text = (ROOT / "requirements.lock").read_text()
+LOCKS = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.lock"), *ROOT.glob("stack/*.lock")])
+
+
+def requirements_of(lock: str) -> list[str]:
+    entries = re.split(r"\n(?=\S)", (ROOT / lock).read_text().strip())
+    return [entry for entry in entries if not entry.startswith("#")]
+
+
+def test_images_have_locks_of_their_own() -> None:
+    assert {f"stack/requirements.{target}.lock" for target in ("cpu", "gpu", "ray", "server", "build")} <= set(LOCKS)
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_lock_pins_hashes_and_names_no_host(lock: str) -> None:
+    text = (ROOT / lock).read_text()
     assert "://" not in text and "@ " not in text and "index" not in text.split("--hash")[0]
-    for requirement in re.split(r"\n(?=\S)", text.strip()):
-        if not requirement.startswith("#"):
-            assert re.match(r"^[A-Za-z0-9_.-]+==\S+", requirement), requirement
-            assert "--hash=sha256:" in requirement, requirement
+    for requirement in requirements_of(lock):
+        assert re.match(r"^[A-Za-z0-9_.-]+==\S+", requirement), requirement
+        assert "--hash=sha256:" in requirement, requirement
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_an_image_has_the_very_versions_that_are_tested(lock: str) -> None:
+    def pins(name: str) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for entry in requirements_of(name):
+            package, _, version = entry.split()[0].partition("==")
+            found.setdefault(package, set()).add(version)
+        return found
+
+    tested = pins("requirements.lock")
+    tested["tensorflow-cpu"] = tested["tensorflow"]
+    other = {name: found for name, found in pins(lock).items() if not found <= tested.get(name, found)}
+    assert not other, f"make lock renews {lock}"
