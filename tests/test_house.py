@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent / "searchlab"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "seeds", "atomic", "lazy", "devices", "urls", "plain", "redact"),
-    ("config", "catalog", "options", "shipped", "failpoints", "nvml"),
+    ("config", "catalog", "options", "shipped", "failpoints", "nvml", "stack"),
     ("space", "data", "executors"),
     ("records",),
     ("tasks", "optim", "spec"),

@@ -58,6 +58,7 @@ COMMANDS = (
     "doctor",
     "gc",
     "restore",
+    "stack",
     "evaluator",
     "lead",
 )
