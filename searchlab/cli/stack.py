@@ -41,3 +41,55 @@ def init(folder: Folder = HERE) -> None:
         "  searchlab stack user add NAME\n"
         "MLflow is then at http://127.0.0.1:5000; its 'admin' has MLFLOW_ADMIN_PASSWORD of .env."
     )
+
+
+File = Annotated[
+    Path | None,
+    typer.Argument(metavar="[FILE]", help="The archive to write. [default: backups/searchlab-DATE.tar]"),
+]
+
+
+@stack.command()
+def backup(file: File = None, folder: Folder = HERE) -> None:
+    """Save both databases, artifacts, studies, sealed rows and uploads of the running stack in one archive."""
+    from searchlab.stack.backup import backup as save
+    from searchlab.stack.compose import Stack
+
+    made = save(Stack(folder.absolute()), file or _dated(folder))
+    typer.echo(f"{made} written, {made.stat().st_size / 1e6:.1f} MB. It holds test rows and models, and no passwords.")
+
+
+@stack.command()
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An archive of `searchlab stack backup`.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace what the stack holds.")] = False,
+    folder: Folder = HERE,
+) -> None:
+    """Put an archive in the place of what the stack holds; checks all of it first."""
+    from searchlab.stack.backup import checked
+    from searchlab.stack.backup import restore as put_back
+    from searchlab.stack.compose import Stack
+
+    archive = checked(file)
+    put_back(Stack(folder.absolute()), archive, force=force)
+    typer.echo(
+        f"the stack is as it was at {archive.made} (searchlab {archive.versions.get('searchlab')}). Next:\n"
+        "  docker compose up -d --wait"
+    )
+
+
+@stack.command()
+def upgrade(file: File = None, folder: Folder = HERE) -> None:
+    """After checking out a newer searchlab: a backup, its images, then the tables of studies and MLflow."""
+    from searchlab.stack.backup import upgrade as renew
+    from searchlab.stack.compose import Stack
+
+    place = file or _dated(folder)
+    renew(Stack(folder.absolute()), place)
+    typer.echo(f"upgraded and running. What was before is in {place}.")
+
+
+def _dated(folder: Path) -> Path:
+    from datetime import datetime
+
+    return folder / "backups" / f"searchlab-{datetime.now():%Y-%m-%d-%H%M%S}.tar"

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from searchlab.errors import ServiceError
 
@@ -27,8 +27,8 @@ class Stack:
     def compose(
         self,
         *words: str,
-        stdin: BinaryIO | None = None,
-        stdout: BinaryIO | int = subprocess.PIPE,
+        stdin: IO[bytes] | None = None,
+        stdout: IO[bytes] | int = subprocess.PIPE,
         accepted: tuple[int, ...] = (0,),
     ) -> bytes:
         """Run `docker compose WORDS`; what it printed, unless `stdout` is a file.
