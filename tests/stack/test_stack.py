@@ -1,0 +1,334 @@
+"""The stack as a team would bring it up, judged from outside; `make test-stack`, ten minutes and 10 GB of disk.
+
+Where a machine has no Docker engine one is installed, started and ended; base images that no registry gives are made
+from Debian's packages (`engine.py`).  The stack is that of a copy of this checkout, under a project name, on ports and
+with secrets of its own, and its volumes go at the end.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from searchlab.cli import COMMANDS
+from searchlab.stack.compose import Stack
+from searchlab.stack.secrets import SECRETS, read
+from tests.stack.engine import Engine, Unavailable, has_base_images, provide_base_images
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+WANTED = os.environ.get("SEARCHLAB_STACK_TEST", "")
+"""`all`: do what it takes.  `cheap`: only where an engine answers and the base images are there.  Else: nothing."""
+
+TRIALS = 12
+OPEN = ("/health", "/static", "/favicon.ico", "/server-info")
+"""What MLflow shows to everybody: nothing of anybody's."""
+
+pytestmark = pytest.mark.timeout(3600)
+serves_studies = pytest.mark.skipif(
+    not {"migrate", "evaluator"} <= set(COMMANDS), reason="NO STUDY WAS RUN ON THE STACK: no `searchlab evaluator` yet"
+)
+
+
+class Running:
+    """A stack that is up."""
+
+    def __init__(self, folder: Path, port: int, came_from: dict[str, str], listening: set[tuple[str, int]]) -> None:
+        self.stack = Stack(folder)
+        self.folder = folder
+        self.port = port
+        self.came_from = came_from
+        self.listening_before = listening
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        *,
+        account: tuple[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        body: Any = None,
+    ) -> tuple[int, bytes]:
+        """Status and body of the answer to one request."""
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        if account is not None:
+            sent["Authorization"] = "Basic " + base64.b64encode(":".join(account).encode()).decode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body=None if body is None else json.dumps(body), headers=sent)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    @property
+    def admin(self) -> tuple[str, str]:
+        return "admin", read(self.folder)["MLFLOW_ADMIN_PASSWORD"]
+
+    def api(self, path: str, method: str = "GET", body: Any = None) -> Any:
+        """What MLflow answers to its admin."""
+        status, said = self.ask(f"/api/2.0/mlflow/{path}", method, account=self.admin, body=body)
+        assert status == 200, f"{path}: {status} {said!r}"
+        return json.loads(said)
+
+    def inside(self, service: str, program: str, *words: str) -> str:
+        """What a Python program prints that runs in a container of `service`."""
+        command = ["docker", "compose", "exec", "-T", service, "python", "-", *words]
+        done = subprocess.run(command, cwd=self.folder, input=program, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, f"{service}: {done.stderr}"
+        return done.stdout.strip()
+
+    def containers(self) -> list[dict[str, Any]]:
+        lines = self.stack.compose("ps", "--all", "--format", "json").decode().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def searchlab(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """A command of this checkout, in the folder of the stack."""
+        return subprocess.run(
+            [sys.executable, "-m", "searchlab", *words],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            capture_output=True,
+            text=True,
+            timeout=1800,
+        )
+
+
+def listening() -> set[tuple[str, int]]:
+    """Each address and port of this machine that somebody listens at."""
+    found = psutil.net_connections("inet")
+    return {(entry.laddr.ip, entry.laddr.port) for entry in found if entry.status == psutil.CONN_LISTEN}
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def settle(folder: Path, port: int, project: str) -> None:
+    """Make the `.env` of the stack in `folder`, as its team would, and add what keeps it apart from others."""
+    subprocess.run(
+        [sys.executable, "-m", "searchlab", "stack", "init"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    with (folder / ".env").open("a") as file:
+        file.write(f"COMPOSE_PROJECT_NAME={project}\nSTACK_PORT={port}\nWORKERS=2\n")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The stack, with two workers."""
+    if WANTED not in {"all", "cheap"}:
+        pytest.skip("THE STACK WAS NOT BROUGHT UP: make test-stack does it")
+    if WANTED == "cheap" and not (Engine.answers() and has_base_images()):
+        pytest.skip("THE STACK WAS NOT BROUGHT UP: no Docker engine answers that has its base images; make test-stack")
+    try:
+        with Engine() as engine:
+            came_from = provide_base_images(engine.folder)
+            folder = tmp_path_factory.mktemp("checkout")
+            tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+            for name in filter(None, tracked.decode().split("\0")):
+                if (ROOT / name).exists():
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(ROOT / name, folder / name)
+            port, project = free_port(), f"searchlab-test-{secrets.token_hex(3)}"
+            before = listening()
+            settle(folder, port, project)
+            running = Running(folder, port, came_from, before)
+            try:
+                print(f"\nbase images: {came_from}")
+                timed("build", running.stack, "build")
+                timed("up", running.stack, "up", "--detach", "--wait")
+                yield running
+            finally:
+                if sys.exc_info()[0] is not None:
+                    print(running.stack.compose("logs", "--tail", "40", "--no-color").decode(errors="replace"))
+                running.stack.compose("--profile", "*", "down", "--volumes", "--timeout", "10")
+    except Unavailable as error:
+        pytest.skip(f"THE STACK WAS NOT BROUGHT UP: {error}")
+
+
+def timed(what: str, stack: Stack, *words: str) -> None:
+    began = time.monotonic()
+    stack.compose(*words)
+    print(f"{what}: {time.monotonic() - began:.0f} s")
+
+
+def test_every_container_is_healthy(running: Running) -> None:
+    found = [(one["Service"], one["State"], one["Health"], one["ExitCode"]) for one in running.containers()]
+    assert sorted(found) == sorted(
+        [
+            ("migrate", "exited", "", 0),
+            ("postgres", "running", "healthy", 0),
+            ("mlflow", "running", "healthy", 0),
+            ("worker", "running", "healthy", 0),
+            ("worker", "running", "healthy", 0),
+            ("evaluator", "running", "healthy", 0),
+        ]
+    )
+
+
+ROUTES = """
+import json, re, logging
+logging.disable(logging.CRITICAL)
+from mlflow.server import auth
+from starlette.routing import Mount
+
+def walk(routes, prefix=""):
+    for route in routes:
+        if isinstance(route, Mount) and getattr(route, "routes", None):
+            yield from walk(route.routes, prefix + route.path)
+        elif hasattr(route, "methods"):
+            for method in route.methods or ():
+                yield method, prefix + route.path
+        elif hasattr(route, "path"):
+            yield "GET", prefix + route.path
+
+served = auth.create_app()
+found = set(walk(served.routes))
+for rule in auth.app.url_map.iter_rules():
+    found |= {(method, rule.rule) for method in rule.methods}
+print(json.dumps(sorted(found)))
+"""
+
+
+class TestFromOutside:
+    """What somebody gets who has no account, or comes by another name."""
+
+    def test_without_an_account_every_route_is_closed(self, running: Running) -> None:
+        routes = json.loads(running.inside("mlflow", ROUTES).splitlines()[-1])
+        assert len(routes) > 200, "the list of routes is not that of the app"
+        open_ones = set()
+        for method, rule in routes:
+            path = "".join("x" if part.startswith(("<", "{")) else part for part in _parts(rule))
+            status, _ = running.ask(path, method, body=None if method in {"GET", "HEAD"} else {})
+            if status not in {401, 403}:
+                open_ones.add((method, rule, status))
+        print(f"{len(routes)} routes")
+        unexpected = {one for one in open_ones if not any(word in one[1] for word in OPEN) and one[0] != "OPTIONS"}
+        assert not unexpected
+
+    @pytest.mark.parametrize("account", [("admin", "password1234"), ("admin", ""), ("worker", "worker"), ("", "")])
+    def test_a_guessed_password_opens_nothing(self, running: Running, account: tuple[str, str]) -> None:
+        status, _ = running.ask("/api/2.0/mlflow/experiments/search?max_results=1", account=account)
+        assert status == 401
+
+    @pytest.mark.parametrize("host", ["evil.com", "10.evil.com", "192.168.evil.com", "10.1.2.3", "localhost.evil.com"])
+    def test_another_host_is_refused_even_with_an_account(self, running: Running, host: str) -> None:
+        path = "/api/2.0/mlflow/experiments/search?max_results=1"
+        status, _ = running.ask(path, account=running.admin, headers={"Host": host})
+        assert status == 403
+        assert running.ask(path, account=running.admin)[0] == 200
+
+    @pytest.mark.parametrize("origin", ["http://evil.com", "http://localhost:1", "null"])
+    def test_another_origin_cannot_write(self, running: Running, origin: str) -> None:
+        status, _ = running.ask(
+            "/api/2.0/mlflow/experiments/create",
+            "POST",
+            account=running.admin,
+            headers={"Origin": origin},
+            body={"name": f"of another origin {origin}"},
+        )
+        assert status == 403
+
+    def test_nothing_listens_beyond_loopback(self, running: Running) -> None:
+        new = listening() - running.listening_before
+        assert (("127.0.0.1", running.port)) in new
+        assert {address for address, _ in new} <= {"127.0.0.1", "::1"}
+
+    def test_no_secret_is_an_argument_of_a_process_or_a_line_of_a_log(self, running: Running) -> None:
+        hidden = [value for name, value in read(running.folder).items() if name in SECRETS]
+        for process in psutil.process_iter(["cmdline"]):
+            words = " ".join(process.info["cmdline"] or ())
+            assert not [value for value in hidden if value in words], process
+        logs = running.stack.compose("logs", "--no-color").decode(errors="replace")
+        assert len(logs) > 500
+        assert not [value for value in hidden if value in logs]
+
+
+class TestFromInside:
+    """What a container can do that was taken over."""
+
+    @pytest.mark.parametrize("service", ["worker", "evaluator", "mlflow", "postgres"])
+    def test_it_is_nobody_and_writes_where_it_must_only(self, running: Running, service: str) -> None:
+        words = ("exec", "-T", service, "sh", "-c")
+        facts = running.stack.compose(*words, "id -u; cat /proc/self/status; touch /nothing 2>&1 || true").decode()
+        assert int(facts.splitlines()[0]) in {10001, 999}
+        assert "CapEff:\t0000000000000000" in facts and "CapBnd:\t0000000000000000" in facts
+        assert "NoNewPrivs:\t1" in facts
+        assert "Read-only file system" in facts
+
+    @pytest.mark.parametrize("service", ["worker", "evaluator", "mlflow"])
+    def test_it_cannot_reach_out(self, running: Running, service: str) -> None:
+        """Neither a name nor an address of the internet, nor the one that clouds answer secrets at."""
+        program = (
+            "import socket\n"
+            "for place in (('192.0.2.1', 80), ('169.254.169.254', 80), ('example.org', 443)):\n"
+            "    try:\n        socket.create_connection(place, 4)\n        print('reached', place)\n"
+            "    except OSError as error:\n        print('no', error)\n"
+        )
+        assert "reached" not in running.inside(service, program)
+
+    def test_a_worker_reads_and_writes_rows_and_changes_no_table(self, running: Running) -> None:
+        program = (
+            "import os, psycopg\n"
+            "url = os.environ['SEARCHLAB_STORAGE'].replace('+psycopg', '')\n"
+            "for statement in ('SELECT count(*) FROM studies', 'DROP TABLE studies', 'TRUNCATE studies CASCADE',\n"
+            "    'ALTER TABLE studies ADD COLUMN x int', 'CREATE TABLE mine (x int)', 'CREATE SCHEMA mine',\n"
+            "    'CREATE ROLE mine', 'SET ROLE optuna_owner', 'COPY studies TO PROGRAM $$id$$',\n"
+            "    'DELETE FROM studies WHERE study_id = -1'):\n"
+            "    with psycopg.connect(url) as connection:\n"
+            "        try:\n            connection.execute(statement); print('done', statement)\n"
+            "        except psycopg.Error as error:\n            print(type(error).__name__, statement)\n"
+            "try:\n    psycopg.connect(url.replace('/optuna', '/mlflow')); print('done connect')\n"
+            "except psycopg.Error as error:\n    print(error)\n"
+        )
+        said = running.inside("worker", program)
+        done = [line for line in said.splitlines() if line.startswith("done")]
+        assert done == ["done SELECT count(*) FROM studies", "done DELETE FROM studies WHERE study_id = -1"], said
+        assert "permission denied for database" in said
+
+    def test_a_worker_cannot_see_the_seal(self, running: Running) -> None:
+        said = running.inside(
+            "worker",
+            "import os\ntry:\n    print(os.listdir('/var/lib/searchlab/sealed'))\n"
+            "except PermissionError:\n    print('EACCES')\n"
+            "print([place for place in ('/data', '/var/lib/searchlab-uploads') if os.path.ismount(place)])",
+        )
+        assert said.splitlines() == ["EACCES", "[]"]
+        assert running.inside("evaluator", "import os; print(os.path.ismount('/var/lib/searchlab/sealed'))") == "True"
+
+    def test_what_is_written_is_its_own_alone(self, running: Running) -> None:
+        """The entry sets it for the main process; what `exec` starts has Docker's."""
+        program = "import re; print(re.search(r'Umask:\\s*(\\d+)', open('/proc/1/status').read()).group(1))"
+        masks = {
+            service: running.inside(service, program.replace("/proc/1/", "/proc/7/")) for service in ("mlflow", "worker")
+        }
+        assert set(masks.values()) == {"0077"}, masks
+
+
+def _parts(rule: str) -> list[str]:
+    """`/a/<path:b>/{c}` as `/a/`, `<path:b>`, `/`, `{c}`."""
+    import re
+
+    return [part for part in re.split(r"(<[^>]*>|\{[^}]*\})", rule) if part]
