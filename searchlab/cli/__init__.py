@@ -60,6 +60,7 @@ COMMANDS = (
     "restore",
     "stack",
     "evaluator",
+    "migrate",
     "lead",
 )
 """The files beside this one, in the order of the help page; `final_test.py` is `searchlab final-test`."""

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from searchlab.errors import SearchlabError, ServiceError, SpecError
 from searchlab.lazy import lazy
+from searchlab.plain import printable
 from searchlab.tracking.mlflow import places
 from searchlab.tracking.mlflow.accounts import Accounts
-from searchlab.tracking.mlflow.words import printable
 
 if TYPE_CHECKING:
     import mlflow
