@@ -59,6 +59,7 @@ COMMANDS = (
     "gc",
     "restore",
     "stack",
+    "stack_team",
     "evaluator",
     "migrate",
     "lead",

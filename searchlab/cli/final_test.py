@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from searchlab.cli import app
-from searchlab.cli._options import Storage, StudyName
+from searchlab.cli._options import Stack, Storage, StudyName
 
 
 @app.command("final-test")
@@ -18,8 +18,14 @@ def final_test(
         Optional[str],  # noqa: UP045
         typer.Option("--reopen", metavar="REASON", help="Open it again; every later report prints the reason."),
     ] = None,
+    stack: Stack = None,
 ) -> None:
     """Freeze the best trial, open the sealed test set and report its score with a 95 % interval."""
+    if stack is not None:
+        from searchlab.cli._stacked import ask
+
+        ask("final-test", study, stack, reopen=reopen)
+        return
     from rich.console import Console
 
     from searchlab.cli._words import say

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from searchlab.cli import app
-from searchlab.cli._options import Storage, StudyName
+from searchlab.cli._options import Stack, Storage, StudyName
 
 
 @app.command()
@@ -19,8 +19,14 @@ def promote(
         typer.Option("--name", metavar="MODEL", help="The registered model's name. [default: the study's]"),
     ] = None,
     storage: Storage = None,
+    stack: Stack = None,
 ) -> None:
     """Register the best model in the study's MLflow store, with an alias and a model card."""
+    if stack is not None:
+        from searchlab.cli._stacked import ask
+
+        ask("promote", study, stack, alias=alias, name=name)
+        return
     from rich.console import Console
     from rich.text import Text
 

@@ -317,7 +317,7 @@ class Evaluator:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 text=True,
-                env={**os.environ, "LOGNAME": user},  # who opened the seal, in the ledger
+                env={**_without_stack(), "LOGNAME": user},  # who opened the seal, in the ledger
                 process_group=0,
             )
         return _Process(process, output)
@@ -366,6 +366,11 @@ class Evaluator:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _without_stack() -> dict[str, str]:
+    """This process's environment; what it starts does its work itself."""
+    return {name: value for name, value in os.environ.items() if name != "SEARCHLAB_STACK"}
 
 
 def _counts(told: Mapping[str, Any]) -> str:

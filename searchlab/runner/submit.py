@@ -6,6 +6,8 @@ again.  A whole path that is not here is one of the team's own data.
 
 from __future__ import annotations
 
+import re
+import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +21,7 @@ from searchlab.errors import DataError, Interrupted, ServiceError, SpecError, ne
 from searchlab.options import places
 from searchlab.runner.check import check
 from searchlab.spec import StudySpec
+from searchlab.tracking.mlflow.accounts import Accounts
 from searchlab.tracking.mlflow.inbox import OVER, Answer, Mail
 
 PACE = 1.0
@@ -28,6 +31,9 @@ SILENCE = 60.0
 """Seconds without a word from the evaluator after which it is taken to be away."""
 
 STUDY_FILE = "study.yaml"
+
+USER = r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}"
+"""What a user may be called: it becomes a part of an experiment's name and of a ledger."""
 
 
 def submit(spec: StudySpec, mail: Mail, *, priority: int = 0, say: Callable[[str], None]) -> str:
@@ -81,6 +87,21 @@ def ask(mail: Mail, kind: str, study: str, **details: Any) -> Answer:
     """
     *_, last = follow(mail, mail.ask(kind, study, **details))
     return last
+
+
+def make_user(server: str, name: str, admin: tuple[str, str] | None) -> str:
+    """Make a user of the team's MLflow server, as the administrator `admin`; the password.
+
+    Raises:
+        SpecError: The name is none, or taken.
+        ServiceError: The server cannot be reached, or does not let this administrator do that.
+    """
+    if re.fullmatch(USER, name) is None:
+        raise SpecError(f"{name!r} is no name of a user. Allowed: letters, digits, dots and hyphens, 64 at most.")
+    password = secrets.token_urlsafe(18)
+    if not Accounts(server, admin).add(name, password):
+        raise SpecError(f"a user {name!r} is there already; MLflow's page of that account changes a password")
+    return password
 
 
 def _patiently(mail: Mail, request: str) -> Answer:

@@ -25,12 +25,18 @@ LEAST_PASSWORD = 12
 
 
 class Accounts:
-    """The users of the server at `uri`, as an administrator sees them."""
+    """The users of the server at `uri`, as an administrator sees them.
 
-    def __init__(self, uri: str) -> None:
+    The administrator is who `login` (name and password) says, else whom the environment names.
+    """
+
+    def __init__(self, uri: str, login: tuple[str, str] | None = None) -> None:
         places.make_polite()
         self._uri = uri
-        self._host = credentials.get_default_host_creds(uri)
+        host = credentials.get_default_host_creds(uri)
+        if login is not None:
+            host.username, host.password = login
+        self._host = host
 
     def names(self) -> tuple[str, ...]:
         """All users but administrators.
