@@ -111,6 +111,7 @@ is_hasty = False
 def main() -> None:
     """Run the command line; ends the process with a documented exit status."""
     lazy.alone()
+    os.umask(0o077)  # what is kept may be data of others; who wants to share a file says so
     if logging.lastResort is not None:  # what warnings are printed by
         logging.lastResort.addFilter(_Sieve())
     for command in COMMANDS:

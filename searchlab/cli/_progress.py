@@ -22,6 +22,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from searchlab.plain import printable
 from searchlab.records import Epoch, Trial, TrialRecord
 from searchlab.runner.watch import Opening
 from searchlab.space import Params
@@ -56,7 +57,7 @@ def configuration(params: Params, varied: frozenset[str], width: int = 60) -> st
         for name, value in params.values.items()
         if name in varied
     ]
-    text = " ".join(words)
+    text = printable(" ".join(words))
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

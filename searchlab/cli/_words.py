@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from searchlab.plain import printable
+
 
 def duration(seconds: float) -> str:
     """`0.042 s`, `3.1 s`, `75 s`, `12 min`, `3.5 h`: two digits that matter."""
@@ -18,7 +20,7 @@ def duration(seconds: float) -> str:
 def say(console: Console, lines: Sequence[str]) -> None:
     """Print `lines`; no markup is read in them, so names from outside cannot colour or link anything."""
     for number, line in enumerate(lines):
-        console.print(Text(line, style="bold" if number == 0 else ""), soft_wrap=not console.is_terminal)
+        console.print(Text(printable(line), style="bold" if number == 0 else ""), soft_wrap=not console.is_terminal)
 
 
 def page(place: str) -> str:

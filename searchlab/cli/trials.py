@@ -37,6 +37,7 @@ def trials(
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from searchlab.cli._progress import configuration
     from searchlab.reports.gpu import gpu_lines, is_measured, texts
@@ -62,7 +63,7 @@ def trials(
             record.state,
             str(record.result.epochs if record.result else 0),
             *(texts(record) if measured else ()),
-            configuration(record.trial.params, varied, max(20, console.width - (63 if measured else 40))),
+            Text(configuration(record.trial.params, varied, max(20, console.width - (63 if measured else 40)))),
         )
     console.print(table)
     for line in gpu_lines(result.trials):

@@ -15,10 +15,13 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from searchlab import urls
+from searchlab.errors import SpecError
+from searchlab.spec import NAME
 
 VARIABLE = "SEARCHLAB_HOME"
 
@@ -49,8 +52,20 @@ class Home:
         """Which data were prepared from which files."""
         return self.folder / "known"
 
+    def make(self) -> Path:
+        """Make the folder, for this user alone, where there is none; one that is there stays as open as it is."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self.folder
+
     def study(self, name: str) -> StudyFolder:
-        """The files of the study `name`."""
+        """The files of the study `name`.
+
+        Raises:
+            SpecError: No study can have that name, which might lead out of the folder.
+        """
+        if re.fullmatch(NAME, name) is None:
+            allowed = "letters, digits, '.', '_' and '-', the first a letter or a digit"
+            raise SpecError(f"{name!a} cannot be the name of a study: {allowed}")
         return StudyFolder(self.folder / "studies" / name)
 
 

@@ -76,7 +76,7 @@ def _disk(home: Home) -> Iterator[Finding]:
     free = shutil.disk_usage(existing).free
     words = f"{home.folder} ({free / 2**30:.1f} GiB free)"
     try:
-        home.folder.mkdir(parents=True, exist_ok=True)
+        home.make()
         probe = home.folder / ".probe"
         probe.touch()
         probe.unlink()

@@ -95,6 +95,7 @@ def run(
     """
     checked = check(spec)
     folder = home.study(spec.name).folder
+    home.make()
     choice = choice_of(spec, home)
     with only_one(folder, spec.name), _children(spec, home, choice) as children:
         lab = assemble(spec, home, watcher, checked)
@@ -126,6 +127,7 @@ def join(
     """
     checked = check(spec)
     folder = home.study(spec.name)
+    home.make()
     with closing(open_study(spec.name, home, spec.storage)) as stored:
         facts = stored.facts
     engine = str(facts.get("trained_by", {}).get("engine", spec.training.engine))

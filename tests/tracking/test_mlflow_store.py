@@ -247,3 +247,28 @@ def test_d8_a_home_may_have_any_name(study, tmp_path):
     assert session.close(120).is_complete
     assert len(MLFLOW.runs(None, experiment="small", home=home, study_uid=study.start.uid)) == 5
     assert (home / "mlflow.db").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../a.txt",
+        "a/../../b",
+        "..%2fa.txt",
+        "%2e%2e/a",
+        "%252e%252e%252fa.txt",
+        "/a.txt",
+        "%2fa",
+        "..\\a",
+        "a\x00b",
+        "",
+    ],
+    ids=ascii,
+)
+def test_h7_a_file_that_would_leave_its_runs_folder_is_refused(study, home, path):
+    session = MLFLOW.open(None, experiment="small", home=home)
+    session.study_started(study.start)
+    session.study_finished(study.result, {path: "evil", "good.txt": "good"})
+    delivery = session.close(30)
+    assert delivery.refused == 1 and "leaves the run's folder" in delivery.reason
+    assert [file.name for file in home.rglob("*.txt")] == ["good.txt"]

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import unquote
 
 from searchlab import atomic, urls
 from searchlab.failpoints import failpoint
@@ -292,8 +293,8 @@ class Store:
 
     def _do_file(self, step: Step) -> None:
         path = Path(step.body["path"])
-        if path.is_absolute() or ".." in path.parts:
-            raise Refused(f"{path} leaves the run's folder")
+        if _leaves(step.body["path"]):
+            raise Refused(f"{step.body['path']!a} leaves the run's folder")
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, path.name)
             file.write_bytes(content_of(step))
@@ -364,6 +365,18 @@ class Store:
         return StoredRun(
             tags.get("searchlab.run_uid", ""), run.info.run_name, run.info.status, run.data.params, metrics, tags
         )
+
+
+def _leaves(path: str) -> bool:
+    """Whether `path`, as it is or as a server may decode it once or twice, names something outside of its folder."""
+    while True:
+        parts = path.replace("\\", "/").split("/")
+        if not path or path.startswith(("/", "\\")) or ".." in parts or not path.isprintable():
+            return True
+        decoded = unquote(path)
+        if decoded == path:
+            return False
+        path = decoded
 
 
 @contextlib.contextmanager
