@@ -157,7 +157,7 @@ class TestStudies:
         text = words.description(study.start, study.result)
         assert "**Best val_accuracy 0.83**, trial 3 · 4 of 4 trials: 2 complete, 1 pruned, 1 failed" in text
         assert "searchlab final-test small" in text
-        assert "| 3 | 0.83 | 4 | sgd | 0.00316228 | 0.9 |" in text
+        assert "| 3 | 0.83 | 4 | sgd | 0.003162 | 0.9 |" in text
 
     def test_the_description_tells_the_test_score_when_there_is_one(self, study):
         score = TestScore(3, {"accuracy": 0.8}, {"accuracy": (0.6, 0.9)}, "Wilson", 20, 2, {"accuracy": 0.1})
@@ -215,3 +215,23 @@ def test_epochs_count_from_one_and_keep_their_time(study):
     content = Content(study.start)
     step = next(iter(content.epoch(Epoch(0, 1, {"loss": 1.0}, 0.5), 1, 77.0)))
     assert (step.body["step"], step.at) == (1, 77.0)
+
+
+def test_the_table_of_the_best_is_one_that_its_viewer_can_show(study):
+    """It takes a dot in a name for a path, and prints every digit."""
+    table = json.loads(words.best_table(study.result))
+    assert "optimizer learning_rate" in table["columns"]
+    assert not [name for name in table["columns"] if "." in name]
+    assert 0.00316228 in table["data"][0]
+
+
+def test_a_description_shows_the_learning_rate_whatever_else_varies(study):
+    others = {f"model.mlp.option_{number}": number for number in range(20)}
+    trials = [replace(one, params=Params({**one.params.values, **others})) for one in study.trials]
+    records = tuple(replace(one, trial=trial) for one, trial in zip(study.records, trials, strict=True))
+    varied = (*(f"model.option_{number}" for number in range(20)), *study.start.varied)
+    text = words.description(replace(study.start, varied=varied), replace(study.result, trials=records))
+    (head,) = [line for line in text.splitlines() if line.startswith("| trial |")]
+    assert "learning_rate" in head and "optimizer" in head and "depth" in head
+    assert head.count("|") == 11
+    assert "| 0.003162 |" in text

@@ -92,6 +92,26 @@ def test_links_lead_both_ways(study, home):
     assert "small" in logged.tags["mlflow.modelVersions"]
 
 
+def test_the_studys_page_leads_to_its_trials(study, home):
+    log(study, home, None, b"the model")
+    client = client_of(home)
+    experiment = client.get_experiment_by_name("small")
+    (run,) = client.search_runs([experiment.experiment_id], "tags.`searchlab.kind` = 'study'")
+    key = next(key.rpartition(".")[2] for key in experiment.tags if key.startswith("mlflow.sharedViewState."))
+    note = run.data.tags["mlflow.note.content"]
+    assert f"(#/experiments/{experiment.experiment_id}/runs?" in note and f"viewStateShareKey={key})" in note
+    assert "$" not in note
+
+
+def test_the_page_of_the_logged_model_is_not_empty(study, home):
+    log(study, home, None, b"the model")
+    client = client_of(home)
+    (logged,) = client.search_logged_models([client.get_experiment_by_name("small").experiment_id])
+    assert logged.params["optimizer.learning_rate"] == "0.00316228"
+    assert [(metric.key, metric.value) for metric in logged.metrics] == [("val_accuracy", study.result.best.value)]
+    assert logged.tags["searchlab.trial"] == "3" and "trial 3 of small" in logged.tags["mlflow.note.content"]
+
+
 def test_the_link_stays_when_the_study_is_finished_again(study, home):
     model = log(study, home, None, b"the model")
     registered = promote(study, home, None, release_of(model))

@@ -27,6 +27,9 @@ ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
+EXPERIMENT = "$EXPERIMENT_ID"
+"""Stands in a description for the id of its experiment, which is known where it is written."""
+
 ADVICE = {
     "Invalid Host header": "the server does not know the name it is called by: start it with --allowed-hosts HOST:PORT",
     "error code 401": "the server wants a user: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
@@ -101,6 +104,18 @@ def knock(uri: str, timeout: float = 3.0) -> str | None:
 def page(uri: str, path: str) -> str:
     """The address of a page of the MLflow UI; for a database the part after the host."""
     return f"{redacted(uri)}/#{path}" if is_server(uri) else f"/#{path}"
+
+
+def view_key(study_uid: str) -> str:
+    """The name of a study's saved view in its experiment."""
+    return f"searchlab{study_uid.replace('-', '')[:24]}"
+
+
+def view(study_uid: str, experiment_id: str) -> str:
+    """The path of the page that shows a study's trials side by side."""
+    # No sort or filter here: the UI ignores the saved view when the address carries one of its own.
+    asked = query(workflowType="machine_learning", compareRunsMode="CHART", viewStateShareKey=view_key(study_uid))
+    return f"/experiments/{experiment_id}/runs{asked}"
 
 
 def query(**values: str) -> str:

@@ -215,7 +215,7 @@ class Store:
             entities.Param(k, v) for step in steps if step.kind == "params" for k, v in step.body["values"].items()
         ]
         named = {k: v for step in steps if step.kind == "tags" for k, v in step.body["values"].items()}
-        tags = [entities.RunTag(k, v) for k, v in named.items()]
+        tags = [entities.RunTag(k, self._here(v)) for k, v in named.items()]
         while points or params or tags:
             self.client.log_batch(run, points[:METRICS], params[:OTHERS], tags[:OTHERS])
             points, params, tags = points[METRICS:], params[OTHERS:], tags[OTHERS:]
@@ -243,6 +243,7 @@ class Store:
             raise NotYet("whoever leads the study has not made its run yet")
         if parent is not None:
             tags["mlflow.parentRunId"] = self._known(parent)
+        tags = {key: self._here(value) for key, value in tags.items()}
         tags |= {"searchlab.run_uid": step.run, "mlflow.source.name": "searchlab", "mlflow.source.type": "LOCAL"}
         created = self.client.create_run(self.experiment_id, int(step.at * 1000), tags, step.body["name"])
         self._ids[step.run] = created.info.run_id
@@ -324,6 +325,9 @@ class Store:
         if run is None:
             raise Refused(f"there is no run {uid}")
         return run
+
+    def _here(self, text: str) -> str:
+        return text.replace(places.EXPERIMENT, self.experiment_id)
 
     def _has(self, uid: str, key: str, step: int) -> bool:
         if uid not in self._found:

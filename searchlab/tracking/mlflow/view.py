@@ -22,11 +22,6 @@ MOST_PARAMS = 8
 """Axes that a parallel-coordinates chart can show and still be read."""
 
 
-def view_key(start: StudyStart) -> str:
-    """The name of the view in the experiment; one a study."""
-    return f"searchlab{start.uid.replace('-', '')[:24]}"
-
-
 def view_tag(start: StudyStart, axes: Sequence[str], now: float) -> tuple[str, str]:
     """The experiment tag that holds the view: its key and value.
 
@@ -35,14 +30,12 @@ def view_tag(start: StudyStart, axes: Sequence[str], now: float) -> tuple[str, s
     state = base64.b64encode(zlib.compress(json.dumps(_state(start, axes), separators=(",", ":")).encode())).decode()
     stamp = int(now * 1000)
     value = {"name": f"{start.name}: trials", "createdAt": stamp, "updatedAt": stamp, "state": f"deflate;{state}"}
-    return f"mlflow.sharedViewState.{view_key(start)}", json.dumps(value)
+    return f"mlflow.sharedViewState.{places.view_key(start.uid)}", json.dumps(value)
 
 
 def view_page(start: StudyStart, uri: str, experiment_id: str) -> str:
     """The address that opens the view."""
-    # No sort or filter here: the UI ignores the saved view when the address carries one of its own.
-    asked = places.query(workflowType="machine_learning", compareRunsMode="CHART", viewStateShareKey=view_key(start))
-    return places.page(uri, f"/experiments/{experiment_id}/runs{asked}")
+    return places.page(uri, places.view(start.uid, experiment_id))
 
 
 def _filter(start: StudyStart) -> str:

@@ -14,6 +14,7 @@ from searchlab.plain import markdown, printable
 from searchlab.records import StudyResult, TestScore, Trial, TrialRecord
 from searchlab.space import Value
 from searchlab.tracking import PROMOTED, StudyStart
+from searchlab.tracking.mlflow import places
 
 MAX_KEY, MAX_PARAM, MAX_TAG = 250, 6000, 8000  # mlflow/utils/validation.py
 TELLING = ("optimizer", "optimizer.learning_rate", "training.batch_size")
@@ -104,6 +105,7 @@ def description(start: StudyStart, result: StudyResult | None = None, score: Tes
         lines = [f"**Best {start.objective.metric} {value}**, trial {best.trial.number} · {trials}", ""]
         lines += [*_offers(result.facts.get(PROMOTED, ())), *about]
         lines += ["## The best configurations", "", *_best_table(best_trials(result), start.varied), ""]
+        lines += [f"[All trials side by side](#{places.view(start.uid, places.EXPERIMENT)})", ""]
     score = score or result.test
     lines += ["## Test set", ""]
     if score is None:
@@ -178,9 +180,14 @@ def _best_table(records: Sequence[TrialRecord], varied: Sequence[str]) -> list[s
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for record in records:
         labels: Mapping[str, Value] = record.trial.params.labels()
-        cells = [markdown(param_text(labels[name])) if name in labels else "" for name in names]
-        lines.append(f"| {record.trial.number} | {short_number(record.value or 0.0)} | {' | '.join(cells)} |")
+        cells = [markdown(_cell(labels[name])) if name in labels else "" for name in names]
+        lines.append(f"| {record.trial.number} | {_cell(record.value or 0.0)} | {' | '.join(cells)} |")
     return lines
+
+
+def _cell(value: Value) -> str:
+    """Four digits at most: the pages give these tables little room."""
+    return f"{value:.4g}" if isinstance(value, float) else param_text(value)
 
 
 def _most_telling(records: Sequence[TrialRecord], varied: Sequence[str]) -> list[str]:
