@@ -158,15 +158,23 @@ def test_h3_a_swapped_model_is_refused_before_anything_is_registered(study, home
     assert client_of(home).search_registered_models() == []
 
 
-@pytest.mark.parametrize("file", ["MLmodel", "data/keras_module.txt", "requirements.txt", "code/evil.py"])
+@pytest.mark.parametrize("file", ["MLmodel", "data/keras_module.txt", "requirements.txt"])
 def test_h3_a_swapped_file_beside_the_model_is_refused(study, home, file):
     model = log(study, home, None, b"the model")
     path = logged_folder(home) / file
-    path.parent.mkdir(exist_ok=True)
     path.write_text("loader_module: os")
     with pytest.raises(DataError, match="beside the model"):
         promote(study, home, None, release_of(model))
     assert client_of(home).search_registered_models() == []
+
+
+def test_h3_a_file_that_is_missing_is_noticed_and_one_that_mlflow_adds_does_not_matter(study, home):
+    model = log(study, home, None, b"the model")
+    (logged_folder(home) / "registered_model_meta").write_text("model_name: small")  # as loading a model does
+    assert promote(study, home, None, release_of(model)).is_new
+    (logged_folder(home) / "MLmodel").unlink()
+    with pytest.raises(DataError, match="MLmodel"):
+        promote(study, home, None, release_of(model))
 
 
 def test_h3_a_tag_that_was_changed_with_the_file_does_not_help(study, home):

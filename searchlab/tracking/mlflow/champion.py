@@ -51,8 +51,8 @@ RUNTIME = ("keras", "tensorflow", "jax", "torch", "numpy", "pandas", "mlflow")
 DIGEST = "searchlab.sha256"
 """The tag with the hash of the model's file."""
 
-FOLDER = "searchlab.folder_sha256"
-"""The tag with the hash of everything that was logged: what says how to load a model decides which code runs."""
+FILES = "searchlab.files"
+"""The tag with the hash of every file that was logged: what says how to load a model decides which code runs."""
 
 FILE = "data/model.keras"
 """The model's file, in the folder that is logged."""
@@ -104,7 +104,7 @@ def write_model(client: Any, run_id: str, step: Step) -> None:
             written.signature = models.ModelSignature(inputs=_schema(inputs), outputs=_schema(outputs))
             _fill(place, written, model, inputs[:2])
             client.log_model_artifacts(made.model_id, str(place))
-            client.set_logged_model_tags(made.model_id, {FOLDER: folder_digest(place)})
+            client.set_logged_model_tags(made.model_id, {FILES: json.dumps(digests(place))})
         client.finalize_logged_model(made.model_id, "READY")
     except BaseException:
         with contextlib.suppress(Exception):
@@ -125,11 +125,10 @@ def logged(client: Any, run_id: str, sha256: str) -> Any | None:
     return None
 
 
-def folder_digest(folder: Path) -> str:
-    """The hash of every file in `folder`, its name included."""
+def digests(folder: Path) -> dict[str, str]:
+    """The hash of each file in `folder`, by its path there."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    rows = [(path.relative_to(folder).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def requirements() -> list[str]:

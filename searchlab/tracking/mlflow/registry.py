@@ -8,7 +8,6 @@ where others may write, and the way in which a model is loaded decides which cod
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import tempfile
 import time
@@ -87,19 +86,22 @@ def _check(uri: str, logged: Any, release: Release) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         got = artifacts.download_artifacts(artifact_uri=logged.artifact_location, dst_path=folder, tracking_uri=uri)
-        file = Path(got, champion.FILE)
-        found = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "none"
+        held = champion.digests(Path(got))
+        found = held.get(champion.FILE, "none")
         if found != release.sha256:
             raise DataError(
                 f"the file of the model of trial {release.trial} in the tracking store is not the one that was logged "
                 f"(sha256 {found[:16]}…, and the study says {release.sha256[:16]}…): it was replaced or damaged there. "
                 "Nothing was registered."
             )
-        whole = logged.tags.get(champion.FOLDER)
-        if whole is not None and champion.folder_digest(Path(got)) != whole:  # older versions did not note it
+        noted = json.loads(logged.tags.get(champion.FILES, "{}"))  # older versions noted none
+        # Files that were added are as good as none, unless one of these names them; MLflow itself adds some.
+        others = sorted(path for path, digest in noted.items() if held.get(path) != digest)
+        if others:
             raise DataError(
                 f"files beside the model of trial {release.trial} in the tracking store are not those that were "
-                "logged, and they say how it is loaded: they were replaced or damaged there. Nothing was registered."
+                f"logged, and they say how it is loaded ({', '.join(others)}): they were replaced or damaged there. "
+                "Nothing was registered."
             )
 
 
