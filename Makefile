@@ -13,7 +13,7 @@ IN_IMAGE := --extra statsmodels --extra cmaes --extra jax --extra postgresql
 NO_CUDA := --override stack/requirements.cpu.override stack/requirements.cpu.in
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo ui test test-jax test-engines test-backbones test-gpu faults chaos ray test-stack lint house bench overhead lock clean
+.PHONY: demo ui test test-jax test-engines test-backbones test-gpu faults chaos ray test-team test-stack lint house bench overhead lock clean
 
 demo: $(READY)  ## Run the digits study on the embedded store.
 	$(BIN)/searchlab run studies/digits_cnn.yaml
@@ -49,6 +49,9 @@ faults: $(READY)  ## Every fault that the lab can bring about (make test has a s
 
 chaos: $(READY)  ## Random faults, ten seeds of them; eleven minutes (make test has three, shorter).
 	SEARCHLAB_CHAOS=all $(BIN)/python -m pytest -q tests/faults/test_chaos.py
+
+test-team: $(READY)  ## A team's evaluator, workers and users as processes, with PostgreSQL and MLflow; four minutes.
+	SEARCHLAB_TEAM=all $(BIN)/python -m pytest -q tests/e2e/test_team.py
 
 test-stack: $(READY)  ## The team stack, really brought up: installs Docker where there is none; ten minutes, 15 GB of disk.
 	SEARCHLAB_STACK_TEST=all $(BIN)/python -m pytest -q -s -rs tests/stack

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
-from team import Team
 
 from searchlab.data.ledger import Ledger
 from searchlab.search.queue import Queue
 from searchlab.search.study import Study
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from team import Team
 
 pytestmark = pytest.mark.slow
 in_full = pytest.mark.skipif(os.environ.get("SEARCHLAB_TEAM") != "all", reason="make test-team runs it")
