@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -226,7 +227,9 @@ class TestTheSeal:
         assert "checking the checker" in (folder / "home" / "studies" / "small" / "ledger.jsonl").read_text()
 
     def test_the_score_is_on_the_parent_run(self, folder: Path) -> None:
-        with sqlite3.connect(folder / "home" / "mlflow.db") as database:  # a client of this process reads old pages
+        # A client of this process reads old pages, and a new connection shares them: it finds the file malformed.
+        copy = shutil.copy(folder / "home" / "mlflow.db", folder / "copy.db")
+        with sqlite3.connect(copy) as database:
             scored = database.execute(
                 "select r.run_uuid, r.status from runs r join latest_metrics m on m.run_uuid = r.run_uuid "
                 "where m.key = 'test_accuracy'"
