@@ -13,22 +13,29 @@ from pathlib import Path
 
 import psutil
 
+CONTAINER = "/sys/fs/cgroup"
+CPU_LIMITS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
+MEMORY_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
+"""What a container may use, in the two versions of Linux's control groups."""
+
 
 def cores() -> int:
     """Cores that this process may use: its affinity, and the quota of its container where one is set."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        if quota != "max":
-            allowed = min(allowed, max(1, int(quota) // int(period)))
+    for files in CPU_LIMITS:
+        with contextlib.suppress(OSError, ValueError):
+            quota, period = " ".join(Path(CONTAINER, file).read_text(encoding="ascii") for file in files).split()
+            if quota not in ("max", "-1"):
+                allowed = min(allowed, max(1, int(quota) // int(period)))
     return allowed
 
 
 def memory() -> int:
     """Bytes of main memory that this process may use, the limit of its container included."""
     total = int(psutil.virtual_memory().total)
-    with contextlib.suppress(OSError, ValueError):
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    for file in MEMORY_LIMITS:
+        with contextlib.suppress(OSError, ValueError):
+            total = min(total, int(Path(CONTAINER, file).read_text(encoding="ascii")))
     return total
 
 

@@ -13,10 +13,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from typing import TypeVar
 
+from searchlab import devices
 from searchlab.errors import SearchlabError, ServiceError
 from searchlab.runner.home import Home
 from searchlab.runner.session import Joined, join
 from searchlab.runner.signals import stop_signals
+from searchlab.runner.slots import CHILD_MEMORY
 from searchlab.runner.stored import stored_spec
 from searchlab.runner.supervisor import Wish
 from searchlab.runner.watch import Watcher
@@ -36,7 +38,7 @@ IDLE = 1.0
 SHUN = 60.0
 """Seconds for which a study is left alone that cannot be trained here."""
 
-OVERRIDES = ("execution.threads=auto", "execution.gpus=auto", "execution.executor=local", "execution.address=null")
+OVERRIDES = ("execution.gpus=auto", "execution.executor=local", "execution.address=null")
 """Of the study file: a worker takes what its machine has."""
 
 T = TypeVar("T")
@@ -85,9 +87,8 @@ class Server:
     def _serve(self, study: str) -> None:
         log.info("serving %s", study)
         self._looked = self._began = time.monotonic()
-        count = "auto" if self._workers is None else self._workers
         try:
-            spec = stored_spec(study, self._home, self._storage, overrides=(*OVERRIDES, f"execution.workers={count}"))
+            spec = stored_spec(study, self._home, self._storage, overrides=(*OVERRIDES, *self._room()))
             with self._watching(spec) as watcher:
                 joined = join(spec, self._home, watcher, wish=lambda: self._wish(study), waits_for_others=False)
         except ServiceError as error:
@@ -98,6 +99,19 @@ class Server:
             self._shun(study, error)
             return
         self._ended(study, joined)
+
+    def _room(self) -> tuple[str, ...]:
+        """How many children there shall be: a fair part of the cores, where several workers share a machine."""
+        if self._workers is not None:
+            return (f"execution.workers={self._workers}", "execution.threads=auto")
+        if devices.gpus():
+            return ("execution.workers=auto", "execution.threads=auto")
+        here = leases.Owner.here().kernel
+        known = (leases.Owner.of(other.worker) for other in self._sure(self._queue.at_work) or ())
+        sharers = sum(owner is not None and owner.kernel == here for owner in known)
+        part = max(1, devices.cores() // max(1, sharers))
+        count = max(1, min(part, devices.memory() // CHILD_MEMORY))
+        return (f"execution.workers={count}", f"execution.threads={max(1, part // count)}")
 
     def _ended(self, study: str, joined: Joined) -> None:
         log.info("%d trials of %s were trained here", joined.trials, study)
