@@ -85,9 +85,16 @@ def make(folder: Path, images: Mapping[str, str]) -> Path:
         lines += ["# Images by their digests, as they were when this file was made."]
         lines += [f"{name}={image}" for name, image in images.items()]
     ignore(folder, FILE)
-    (folder / "data").mkdir(exist_ok=True)
+    _make_data(folder / "data")
     _write_new(file, "\n".join(lines) + "\n" + CHOICES)
     return file
+
+
+def _make_data(folder: Path) -> None:
+    """The team's data: the evaluator reads it as a user of its own, so it must be readable whatever the umask is."""
+    if not folder.exists():
+        folder.mkdir()
+        folder.chmod(0o755)
 
 
 def _write_new(file: Path, content: str) -> None:

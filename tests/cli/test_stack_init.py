@@ -66,6 +66,18 @@ def test_only_its_owner_may_read_it_whatever_the_umask(folder: Path, umask: int)
     assert not list(folder.glob(".tmp-*"))
 
 
+def test_the_evaluator_may_read_the_folder_of_data_that_it_makes(folder: Path) -> None:
+    """The command line has umask 077, and the evaluator a user of its own."""
+    assert init(folder).returncode == 0
+    assert stat.S_IMODE((folder / "data").stat().st_mode) == 0o755
+
+
+def test_a_folder_of_data_that_is_there_stays_as_it_is(folder: Path) -> None:
+    (folder / "data").mkdir(mode=0o700)
+    secrets.make(folder, {})
+    assert stat.S_IMODE((folder / "data").stat().st_mode) == 0o700
+
+
 def test_it_never_overwrites_and_says_so(folder: Path) -> None:
     (folder / ".env").write_text("MINE=1\n")
     done = init(folder)
