@@ -11,6 +11,7 @@
     │   └── StorageLost                    a storage is gone or damaged: to ask again does not help
     ├── DeviceMissing                   4  the machine lacks a device that was asked for
     ├── StudyConflict                   5  the stored study is not the one that was asked for
+    │   └── StudyBusy                      another process leads it
     ├── SealBroken                      6  the test set was opened before, or its ledger was changed
     ├── AllTrialsFailed                 7  there is nothing to choose from
     ├── ChildDied                      70  a training process ended without a result
@@ -127,6 +128,10 @@ class StudyConflict(SearchlabError):
     """The stored study is not the one that was asked for."""
 
     exit_code = 5
+
+
+class StudyBusy(StudyConflict):
+    """Another process leads the study; it can be asked for again."""
 
 
 class SealBroken(SearchlabError):

@@ -32,12 +32,14 @@ class Team:
         self.passwords: dict[str, str] = {}
         self._count = 0
         self._processes: list[subprocess.Popen[bytes]] = []
+        self.evaluators: list[subprocess.Popen[bytes]] = []
 
     def evaluator(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start the evaluator."""
         paths = {"SEARCHLAB_UPLOADS": str(self.folder / "uploads"), "SEARCHLAB_DATA": str(self.folder / "data")}
         worker = {"SEARCHLAB_WORKER_USER": WORKER[0], "SEARCHLAB_WORKER_PASSWORD": WORKER[1]}
-        return self._start("evaluator", ADMIN, **paths, **worker, **environment)
+        self.evaluators.append(self._start("evaluator", ADMIN, **paths, **worker, **environment))
+        return self.evaluators[-1]
 
     def worker(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker."""

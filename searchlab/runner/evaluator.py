@@ -24,7 +24,7 @@ from typing import Any
 
 from searchlab.config.writer import to_yaml
 from searchlab.data.parcels import unpack
-from searchlab.errors import SearchlabError, ServiceError, SpecError, StudyConflict
+from searchlab.errors import SearchlabError, ServiceError, SpecError, StudyBusy, StudyConflict
 from searchlab.options import places
 from searchlab.runner.check import check
 from searchlab.runner.home import Home
@@ -284,7 +284,7 @@ class Evaluator:
         self._resting[entry.study] = time.monotonic() + REST
         last = led.output.read_text(errors="replace").strip()[-500:]
         log.warning("the leader of %s ended with %d: %s", entry.study, status, last)
-        if crashes >= CRASHES and status != ServiceError.exit_code:
+        if crashes >= CRASHES and status not in (ServiceError.exit_code, StudyBusy.exit_code):
             words = f"it could not be led, {crashes} times; the last words: {last}"
             self._queue.become(entry.study, "failed", words=words, exit_code=70)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from searchlab.errors import SearchlabError, ServiceError
+from searchlab.errors import SearchlabError, ServiceError, StudyBusy
 from searchlab.records import best_of
 from searchlab.runner.home import Home
 from searchlab.runner.session import Outcome, run
@@ -47,7 +48,7 @@ def lead(name: str, home: Home, storage: str) -> Outcome | None:
             spec = load_text(entry.spec, file=f"study {name!r}", folder=Path(entry.folder), overrides=OVERRIDES)
             telling = _Telling(queue, spec, storage)
             outcome = run(spec, home, telling, wish=telling.wish)
-        except ServiceError:  # it goes on when that answers again
+        except (ServiceError, StudyBusy):  # it goes on when that answers again, or when the other is gone
             raise
         except SearchlabError as error:
             queue.become(name, "failed", words=str(error), exit_code=error.exit_code)
@@ -80,6 +81,7 @@ class _Telling(Nobody):
         self._study: Study | None = None
         self._began = self._looked = time.monotonic()
         self._parent = os.getppid()
+        self._is_orphan = False
         self._wish: Wish = "go on"
 
     def stage(self, words: str) -> None:
@@ -103,7 +105,10 @@ class _Telling(Nobody):
 
     def wish(self) -> Wish:
         """See `Supervisor.wish`."""
-        return "leave" if os.getppid() != self._parent else self._wish
+        if os.getppid() != self._parent and not self._is_orphan:  # another evaluator will have it led
+            self._is_orphan = True
+            os.kill(os.getpid(), signal.SIGTERM)
+        return self._wish
 
     def count(self) -> None:
         """Tell how many trials there are of each kind, and look at what is wanted."""

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from searchlab.errors import StudyConflict
+from searchlab.errors import StudyBusy
 
 
 @contextlib.contextmanager
@@ -19,7 +19,7 @@ def only_one(folder: Path, study: str) -> Iterator[None]:
     """Hold the study's folder for this process; the system lets go of it when the process ends, however it ends.
 
     Raises:
-        StudyConflict: Another process holds it; the message has its number.
+        StudyBusy: Another process holds it; the message has its number.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -28,7 +28,7 @@ def only_one(folder: Path, study: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(handle, 20).decode(errors="replace").strip() or "unknown"
-            raise StudyConflict(
+            raise StudyBusy(
                 f"study {study!r} is being run by process {holder}; help it with  searchlab worker {study},  wait for "
                 "it, or give this one another name with --set study=NAME"
             ) from None

@@ -155,3 +155,25 @@ def test_status_and_stop(team: Team) -> None:
     assert queue.entry("endless").state == "stopped", said
     until(lambda: all(worker.study != "endless" for worker in queue.at_work()))
     queue.close()
+
+
+@in_full
+def test_a_study_goes_on_when_the_evaluator_and_the_tracking_server_are_killed(team: Team) -> None:
+    laptop = team.begin("ann", "run", "digits_cnn", "--trials", "30", *SHORT, "--set", "study=orphan")
+    queue = Queue(team.storage)
+
+    def ended() -> int:
+        told = {entry.study: entry.progress or {} for entry in queue.entries()}.get("orphan", {})
+        return int(sum(count for state, count in told.get("trials", {}).items() if state != "running"))
+
+    until(lambda: ended() >= 2)
+    os.killpg(team.evaluators[-1].pid, signal.SIGKILL)
+    team.server.kill()
+    team.server.start()
+    team.server.wait()
+    team.evaluator()
+    said = laptop.communicate(timeout=120)[0]
+    assert laptop.returncode == 0 and "30 of 30 trials" in said, said + team.log("evaluator")
+    with closing(Study.open(team.storage, "orphan")) as study:
+        assert [record.trial.number for record in study.records()] == list(range(30))
+    queue.close()
