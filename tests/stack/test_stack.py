@@ -356,15 +356,6 @@ def kill_all_in(running: Running, service: str) -> None:
     running.stack.compose("exec", "-T", service, "sh", "-c", "kill -9 -1", accepted=(0, 137))
 
 
-@pytest.mark.parametrize("service", ["worker", "mlflow", "postgres"])
-def test_what_is_killed_comes_back_by_itself(running: Running, service: str) -> None:
-    before = starts(running, service)
-    kill_all_in(running, service)
-    until(f"{service} is started again", lambda: starts(running, service) == before + 1)
-    until(f"{service} is healthy", lambda: {health for _, health in state(running, service)} == {"healthy"})
-    running.api("experiments/search?max_results=1")
-
-
 class TestStudy:
     """The digits study, sent from outside by somebody with an account, through what may happen meanwhile."""
 
@@ -431,6 +422,15 @@ def tag_of(run: dict[str, Any], name: str) -> str:
 
 def metric_of(run: dict[str, Any], name: str) -> Any:
     return next((metric["value"] for metric in run["data"].get("metrics", []) if metric["key"] == name), None)
+
+
+@pytest.mark.parametrize("service", ["worker", "mlflow", "postgres"])
+def test_what_is_killed_comes_back_by_itself(running: Running, service: str) -> None:
+    before = starts(running, service)
+    kill_all_in(running, service)
+    until(f"{service} is started again", lambda: starts(running, service) == before + 1)
+    until(f"{service} is healthy", lambda: {health for _, health in state(running, service)} == {"healthy"})
+    running.api("experiments/search?max_results=1")
 
 
 FILL = """
