@@ -364,6 +364,7 @@ class TestStudy:
         assert made.returncode == 0, made.stderr
         account = dict(re.findall(r"export (MLFLOW_TRACKING_\w+)=(\S+)", made.stdout))
         assert account["MLFLOW_TRACKING_USERNAME"] == "ada"
+        until("ada has an inbox", lambda: "ada" in str(running.api("experiments/search?max_results=1000")))
         words = ["run", "studies/digits_cnn.yaml", "--stack", running.url, "--trials", str(TRIALS), "--plain"]
         with (running.folder / "run.log").open("wb") as log:
             sent = subprocess.Popen(
