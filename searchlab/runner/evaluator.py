@@ -22,18 +22,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from searchlab.config import MapNode
+from searchlab.config.reader import read_text
 from searchlab.config.writer import to_yaml
 from searchlab.data.parcels import unpack
 from searchlab.errors import SearchlabError, ServiceError, SpecError, StudyBusy, StudyConflict
+from searchlab.models.naming import STUDY, named
 from searchlab.options import places
 from searchlab.runner.check import check
 from searchlab.runner.home import Home
 from searchlab.runner.signals import stop_signals
 from searchlab.runner.tracked import experiment_of
 from searchlab.search.queue import ENDED, Entry, Queue, quota_of
+from searchlab.space import Choice, Fixed, Parameter
 from searchlab.spec import StudySpec
 from searchlab.spec.load import load_text
-from searchlab.tracking.mlflow.inbox import Inboxes, Request, Stage
+from searchlab.tracking.mlflow.inbox import PREFIX, Inboxes, Request, Stage
 
 PACE = 1.0
 """Seconds between two looks at the inboxes and the queue."""
@@ -55,6 +59,9 @@ CRASHES = 3
 
 STUDY_FILE = "study.yaml"
 """What a submitted study file is called."""
+
+LONGEST_FILE = 4 << 20
+"""Bytes of a study file."""
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {"final-test": ("--reopen",), "promote": ("--alias", "--name")}
 """What a user may have done with a study of that user's own, and the options of each."""
@@ -163,9 +170,11 @@ class Evaluator:
         elif request.kind == "status":
             self._inboxes.answer(request.id, "ended", words=self._status(), exit_code=0)
         elif request.kind == "stop":
-            self._owned(request)
-            self._queue.become(request.study, "stopped")
-            self._inboxes.answer(request.id, "ended", words=f"{request.study} is stopped", exit_code=0)
+            over = self._owned(request).state in ENDED
+            if not over:
+                self._queue.become(request.study, "stopped")
+            words = f"{request.study} {'has ended before' if over else 'is stopped'}"
+            self._inboxes.answer(request.id, "ended", words=words, exit_code=0)
         elif request.kind in COMMANDS:
             self._owned(request)
             self._begin(request)
@@ -184,9 +193,10 @@ class Evaluator:
             self._inboxes.fetch(request, folder)
             for archive in sorted(folder.glob("*.tar")):
                 unpack(archive, archive.stem, self.team.uploads)
-            if not (folder / STUDY_FILE).is_file():
-                raise SpecError("the request came without its study file")
-            text = (folder / STUDY_FILE).read_text(encoding="utf-8")
+            file = folder / STUDY_FILE
+            if not file.is_file() or file.stat().st_size > LONGEST_FILE:
+                raise SpecError(f"the request came without a study file of {LONGEST_FILE >> 20} MiB at most")
+            text = file.read_text(encoding="utf-8")
         spec = self._spec(text, request)
         details = request.details
         priority = details.get("priority", 0)
@@ -214,8 +224,14 @@ class Evaluator:
         if "${" in text:
             raise SpecError("a submitted study may name no environment variable: ${…} would be the evaluator's own")
         ours = ("storage=${SEARCHLAB_STORAGE}", "tracking.uri=${SEARCHLAB_TRACKING}", "tracking.enabled=true")
-        spec = load_text(text, file=f"study {request.study!r}", folder=self.team.uploads, overrides=ours)
+        name = f"study {request.study!r}"
+        node = read_text(text, name)
+        if not isinstance(node, MapNode) or not isinstance(node.items.get("space"), MapNode):
+            raise SpecError("a submitted study has its space written out, and names no file for it")
+        spec = load_text(text, file=name, folder=self.team.uploads, overrides=ours)
         checked = check(spec)
+        if experiment_of(spec).startswith(PREFIX):
+            raise SpecError(f"tracking.experiment: a name that begins with {PREFIX!r} is an inbox, and no experiment")
         for option, value in places(checked.source).items():
             self._confine(value, f"data.{option}")
         for parameter in spec.space.parameters:
@@ -230,11 +246,9 @@ class Evaluator:
             known = f"below {self.team.data}" if self.team.data is not None else "sent along"
             raise SpecError(f"{what}: {value} is not the team's data. Allowed: files on your machine, or {known}.")
 
-    def _refuse_files(self, parameter: Any) -> None:
-        from searchlab.models.naming import STUDY, named
-
+    def _refuse_files(self, parameter: Parameter) -> None:
         domain = parameter.domain
-        values = getattr(domain, "values", None) or (getattr(domain, "value", None),)
+        values = domain.values if isinstance(domain, Choice) else (domain.value,) if isinstance(domain, Fixed) else ()
         for value in values:
             if isinstance(value, str) and (name := named(value)).file is not None and name.backbone != STUDY:
                 words = f"the file {value!r} cannot be sent to a team; study:NAME, a study of the team, can be named"

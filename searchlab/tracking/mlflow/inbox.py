@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from searchlab.errors import SearchlabError, ServiceError, SpecError
 from searchlab.lazy import lazy
 from searchlab.plain import printable
+from searchlab.redact import redacted
 from searchlab.tracking.mlflow import places
 from searchlab.tracking.mlflow.accounts import Accounts
 
@@ -36,6 +38,9 @@ else:
 
 PREFIX = "inbox "
 """Of the names of inboxes; the user's name follows."""
+
+MAKING = 15.0
+"""Seconds within which a new user has an inbox."""
 
 LONGEST = 5000
 """Characters of a tag."""
@@ -89,7 +94,7 @@ class Inboxes:
         """
         with self._reaching():
             names = self._accounts.names()
-            users = [name for name in names if name not in without]
+            users = [name for name in names if name not in without and name.isprintable()]
             for user in users:
                 if user not in self._ids:
                     self._ids[user] = _experiment(self._client, PREFIX + user)
@@ -135,10 +140,10 @@ class Inboxes:
     def answer(self, request: str, stage: Stage, **content: Any) -> None:
         """Say how a request goes."""
         with self._reaching():
-            text = json.dumps(content)
+            text = redacted(json.dumps(content))
             if len(text) > LONGEST and "words" in content:  # the rest is short
                 words = str(content["words"])
-                text = json.dumps({**content, "words": f"{words[: max(0, LONGEST - 600)]} …"})
+                text = redacted(json.dumps({**content, "words": f"{words[: max(0, LONGEST - 600)]} …"}))
             _tag(self._client, request, answer=text, stage=stage, turn="user")
             if stage in OVER:
                 self._client.set_terminated(request, "FINISHED" if stage == "ended" else "FAILED")
@@ -162,13 +167,17 @@ class Mail:
         places.make_polite()
         self._uri = uri
         self.user = _user()
+        begun = time.monotonic()
         with _reaching(uri):
             self._client = mlflow.MlflowClient(tracking_uri=uri)
-            found = self._client.get_experiment_by_name(PREFIX + self.user)
+            while (found := self._client.get_experiment_by_name(PREFIX + self.user)) is None:
+                if time.monotonic() - begun > MAKING:
+                    break
+                time.sleep(1.0)
         if found is None:
             raise ServiceError(
                 f"the team at {places.redacted(uri)} has no inbox for {self.user}. One is made within seconds after  "
-                "searchlab stack user add,  where the evaluator runs: docker compose ps"
+                "searchlab stack user add,  while the evaluator runs: docker compose ps"
             )
         self._inbox = found.experiment_id
 
