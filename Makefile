@@ -22,7 +22,7 @@ ui: $(READY)  ## Open the MLflow pages of the embedded store.
 	$(BIN)/searchlab ui
 
 test: $(READY)  ## Every test, on all cores; then the engines on Keras's JAX backend.
-	$(BIN)/python -m pytest -q -n auto --dist loadfile
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 	$(MAKE) test-jax
 
 test-jax: $(READY)  ## The engines on Keras's JAX backend.
@@ -45,9 +45,9 @@ ray: $(READY)  ## The digits study on two Ray nodes, one of which is killed; los
 
 faults: $(READY)  ## Every fault that the lab can bring about (make test has a sample).
 	SEARCHLAB_FAULTS=all $(BIN)/python -m pytest -q -n auto --dist loadfile tests/faults tests/e2e/test_workers.py \
-	  tests/e2e/test_resume_inside_a_trial.py
+	  tests/e2e/test_resume_inside_a_trial.py tests/e2e/test_canary_secrets.py
 
-chaos: $(READY)  ## Random faults, ten seeds of them; eleven minutes (make test has three, shorter).
+chaos: $(READY)  ## Random faults, ten seeds of them; eleven minutes (make test has two, shorter).
 	SEARCHLAB_CHAOS=all $(BIN)/python -m pytest -q tests/faults/test_chaos.py
 
 test-team: $(READY)  ## A team's evaluator, workers and users as processes, with PostgreSQL and MLflow; four minutes.

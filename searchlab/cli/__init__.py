@@ -59,7 +59,6 @@ COMMANDS = (
     "gc",
     "restore",
     "stack",
-    "stack_team",
     "evaluator",
     "migrate",
     "lead",

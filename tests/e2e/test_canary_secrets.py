@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import os
 import subprocess
 import sys
 import threading
@@ -177,7 +178,12 @@ def faults(lab: Lab, stores: Stores, name: str, known: Mapping[str, str]) -> Non
         call(lab, *words, status=None, **{**known, "CANARY_TRACKING": dead, "MLFLOW_TRACKING_PASSWORD": WRONG})
 
 
-@pytest.mark.parametrize("way", ["environment", "uri", "file"])
+THOROUGH = pytest.mark.skipif(os.environ.get("SEARCHLAB_FAULTS") != "all", reason="make faults runs it")
+
+
+@pytest.mark.parametrize(
+    "way", ["environment", pytest.param("uri", marks=THOROUGH), pytest.param("file", marks=THOROUGH)]
+)
 def test_h4_no_secret_is_found_anywhere(stores: Stores, tmp_path: Path, way: str) -> None:
     """Given by environment variables; within the URI of the server too; and in the study file as they are."""
     name = f"canary-{way}"

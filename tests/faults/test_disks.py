@@ -103,7 +103,7 @@ def test_D7_a_file_in_the_place_of_the_folder_is_named(lab: Lab) -> None:
     lab.home.write_text("something of somebody's")
     leader = lab.lead()
     assert leader.wait() == 4
-    assert "Not a directory. a file is where a folder has to be" in leader.errors
+    assert ": File exists. a file is where a folder has to be" in leader.errors
     assert lab.home.read_text() == "something of somebody's"
 
 

@@ -154,7 +154,7 @@ def test_faulty_overrides_come_with_the_other_faults() -> None:
             "training: {early_stopping: {patience: 0}}",
             "f:5:39: early_stopping.patience must lie in [1, 1000000], but is 0.",
         ),
-        ("execution: {workers: 0}", "f:5:22: workers must lie in [1, 1000000], but is 0."),
+        ("execution: {workers: -1}", "f:5:22: workers must lie in [0, 1000000], but is -1."),
         ("execution: {gpus: all}", "f:5:19: gpus must be a whole number in [0, 1024], or 'auto', not 'all'."),
         ("tracking: {enabled: no}", "f:5:21: enabled must be true or false, not 'no'. Did you mean false?"),
         ("tracking: {uri: ''}", "f:5:17: uri must be text, or null (string should have at least 1 character)"),

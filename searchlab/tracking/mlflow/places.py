@@ -33,7 +33,7 @@ EXPERIMENT = "$EXPERIMENT_ID"
 ADVICE = {
     "Invalid Host header": "the server does not know the name it is called by: start it with --allowed-hosts HOST:PORT",
     "error code 401": "the server wants a user: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
-    "error code 403": "the server does not let this user do that: ask for EDIT on the experiment (or model)",
+    "error code 403": "the server does not let this user do that: ask for the permission EDIT on experiment or model",
     "error code 404": "there is no MLflow at this address: is a path missing (the server's --static-prefix)?",
     "valid JSON format": "there is no MLflow at this address: is a path missing (the server's --static-prefix)?",
     "error code 413": "something before the server refuses files of this size: raise its limit of a request's size",
