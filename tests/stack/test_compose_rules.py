@@ -337,3 +337,17 @@ def test_with_env_compose_reads_the_whole_file(fresh: Path) -> None:
     (fresh / ".env").write_text("".join(f"{name}=x\n" for name in SECRETS))
     done = compose(fresh, "--profile", "*", "config", "--quiet")
     assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+def test_a_volume_that_several_share_is_filled_by_one_that_they_wait_for() -> None:
+    """Docker copies an image's folder into a new volume; containers that are made at once race, and `up` fails."""
+    shared: dict[str, set[str]] = {}
+    for name, service in SERVICES.items():
+        for volume in service.get("volumes", ()):
+            source = volume.partition(":")[0] if isinstance(volume, str) else volume["source"]
+            if not source.startswith((".", "/", "$")):
+                shared.setdefault(source, set()).add(name)
+    for source, names in shared.items():
+        waiting = names - {"ray-worker"}  # which waits for ray-head, which waits
+        first = {name for name in names if all(name in SERVICES[other]["depends_on"] for other in waiting - {name})}
+        assert len(names) == 1 or first, f"{source} is filled by whichever of {sorted(names)} is the quickest"
