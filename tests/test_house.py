@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 DOORS: dict[str, tuple[str, ...]] = {
     "keras": ("tasks", "optim", "models", "training", "data/sources/keras_dataset.py", "runner/door.py"),
+    "h5py": ("models/archive.py",),
     "keras_hub": ("models/backbones/keras_hub.py",),
     "tensorflow": ("training/engines/fused.py",),
     "jax": ("training/engines/population.py", "training/program/convolution.py"),

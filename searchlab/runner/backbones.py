@@ -13,7 +13,7 @@ from pathlib import Path
 
 from searchlab import atomic
 from searchlab.errors import DataError, nearest
-from searchlab.models import FAMILIES, Staged
+from searchlab.models import FAMILIES, Staged, archive
 from searchlab.models.naming import STUDY, named
 from searchlab.runner.home import Home
 from searchlab.space import Choice, Fixed
@@ -30,7 +30,7 @@ def gather(spec: StudySpec, home: Home) -> dict[str, str]:
     """The backbones of `spec` that are files, as the study file has them, and as children find them.
 
     Raises:
-        DataError: There is no such file, and none was kept when the study was begun.
+        DataError: There is no such file, and none was kept when the study was begun; or it may not be opened.
     """
     texts = tuple(_texts(spec))
     if not texts:
@@ -84,6 +84,7 @@ def _kept(text: str, spec: StudySpec, home: Home, before: str | None) -> str:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     copy = f"{digest}{''.join(source.suffixes[-2:])}"
     if not (folder / copy).exists():
+        archive.look_at_weights(source)  # once, here, and not in each child alone
         folder.mkdir(parents=True, exist_ok=True)
         atomic.write_with(folder / copy, lambda temporary: shutil.copyfile(source, temporary))
     return copy

@@ -11,8 +11,9 @@ import numpy as np
 from searchlab.atomic import write_with
 from searchlab.data import Array
 from searchlab.data.rows import is_in_memory
-from searchlab.errors import DataError, MissingExtra, SpecError, UnknownName
+from searchlab.errors import MissingExtra, SpecError, UnknownName
 from searchlab.lazy import lazy
+from searchlab.models import archive
 from searchlab.records import TrainingPlan, Trial
 from searchlab.tasks import Encoding
 from searchlab.training import model_card
@@ -95,18 +96,12 @@ def export(model: keras.Model, path: str | Path, form: str = "keras", *, card: M
 
 
 def load_keras(path: str | Path) -> keras.Model:
-    """The model in a `.keras` file that `export` wrote; code inside a file is never run (Keras's safe mode).
+    """The model in a `.keras` file that `export` wrote; code inside a file is never run (`models.archive`).
 
     Raises:
         DataError: Not a `.keras` file, or one that cannot be read safely.
     """
-    source = Path(path)
-    if source.suffix != ".keras" or not source.is_file():
-        raise DataError(f"{source}: only a .keras file can be loaded, and this is none")
-    try:
-        return keras.saving.load_model(source, compile=False, safe_mode=True)
-    except Exception as error:
-        raise DataError(f"{source}: this model cannot be loaded safely ({str(error).partition(chr(10))[0]})") from error
+    return archive.load(path)
 
 
 def _save(model: keras.Model, path: Path, card: Mapping[str, Any] | None) -> None:

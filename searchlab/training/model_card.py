@@ -19,11 +19,9 @@ import numpy as np
 from searchlab.data import SOURCES
 from searchlab.data.prepare import Prepared
 from searchlab.errors import DataError
+from searchlab.models import archive
 from searchlab.spec import StudySpec
 from searchlab.tasks import Encoding
-
-MEMBER = "searchlab.json"
-"""Its name in the archive."""
 
 FORMAT = 1
 
@@ -100,9 +98,9 @@ def classes_of(encoding: Encoding) -> tuple[str, ...] | None:
 
 def put(path: Path, card: Mapping[str, Any]) -> None:
     """Add a card, as JSON values, to the `.keras` file at `path`."""
-    member = zipfile.ZipInfo(MEMBER)  # of 1980, so that equal models are equal files
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(member, json.dumps(card, indent=2, ensure_ascii=False))
+    member = zipfile.ZipInfo(archive.CARD)  # of 1980, so that equal models are equal files
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr(member, json.dumps(card, indent=2, ensure_ascii=False))
 
 
 def read(path: Path) -> ModelCard | None:
@@ -111,13 +109,7 @@ def read(path: Path) -> ModelCard | None:
     Raises:
         DataError: It is no such file, or the card cannot be read.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            content = json.loads(archive.read(MEMBER)) if MEMBER in archive.namelist() else None
-    except FileNotFoundError:
-        raise DataError(f"there is no file {path}") from None
-    except (OSError, zipfile.BadZipFile, ValueError) as error:
-        raise DataError(f"{path}: this is no .keras file ({error})") from None
+    content = archive.read_card(path)
     if content is None:
         return None
     try:

@@ -19,7 +19,7 @@ from searchlab.spec.load import load_study
 
 sys.path.append(str(Path(__file__).parents[1] / "training"))
 
-from tiny_backbones import file_of
+from tiny_backbones import file_of, model
 
 STUDY = """
 study: few
@@ -36,14 +36,14 @@ def spec(folder: Path, backbone: str) -> StudySpec:
 
 
 def test_a_file_is_kept_under_its_digest_and_found_there(tmp_path: Path) -> None:
-    (tmp_path / "mine.keras").write_bytes(b"a model")
-    (tmp_path / "mine.weights.h5").write_bytes(b"weights")
+    (tmp_path / "mine.keras").write_bytes(content := Path(file_of()).read_bytes())
+    model(4, 1).save_weights(tmp_path / "mine.weights.h5")
     asked = spec(tmp_path, "[mobilenet_v2, mine.keras, 'mobilenet_v2:mine.weights.h5', mobilenet_v2:none]")
     home = Home(tmp_path / "home")
     files = backbones.gather(asked, home)
     assert set(files) == {"mine.keras", "mobilenet_v2:mine.weights.h5"}
     name, _, path = files["mine.keras"].partition(":")
-    assert name == "keras_file" and Path(path).read_bytes() == b"a model" and path.endswith(".keras")
+    assert name == "keras_file" and Path(path).read_bytes() == content and path.endswith(".keras")
     assert files["mobilenet_v2:mine.weights.h5"].endswith(".weights.h5")
     digests = backbones.digests(files)
     assert Path(path).name == f"{digests['mine.keras']}.keras" and len(digests["mine.keras"]) == 64
@@ -64,9 +64,9 @@ def test_the_best_model_of_another_study_is_taken(tmp_path: Path) -> None:
         backbones.gather(asked, home)
     champion = home.study("glyphs-cnn").champion
     champion.parent.mkdir(parents=True)
-    champion.write_bytes(b"the best")
+    champion.write_bytes(content := Path(file_of()).read_bytes())
     (found,) = backbones.gather(asked, home).values()
-    assert found.startswith("study:") and Path(found.partition(":")[2]).read_bytes() == b"the best"
+    assert found.startswith("study:") and Path(found.partition(":")[2]).read_bytes() == content
 
 
 def test_a_file_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from searchlab.errors import MissingWeights
+from searchlab.errors import DataError, MissingWeights
 from searchlab.lazy import lazy
+from searchlab.models import archive
 
 if TYPE_CHECKING:
     import keras
@@ -62,7 +63,10 @@ class Application:
 
 def _load(network: keras.Model, path: str) -> None:
     try:
+        archive.look_at_weights(Path(path))
         network.load_weights(path)
+    except DataError as error:
+        raise MissingWeights(error.message) from error
     except Exception as error:
         first = str(error).partition("\n")[0]
         raise MissingWeights(

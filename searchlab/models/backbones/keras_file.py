@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from searchlab.errors import MissingWeights
+from searchlab.errors import DataError, MissingWeights
 from searchlab.lazy import lazy
+from searchlab.models import archive
 from searchlab.models.backbones import Backbone
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ else:
 
 
 class KerasFile:
-    """Loads the file in Keras's safe mode: code in it is never run."""
+    """Loads the file as `models.archive` does: code in it is never run."""
 
     weights: str | None = None
     takes_file: bool = True
@@ -28,10 +29,9 @@ class KerasFile:
     def build(self, which: str, height: int, width: int) -> keras.Model:
         """See `Backbone`; `height` and `width` only count where the model was made for any."""
         try:
-            model = keras.saving.load_model(which, compile=False, safe_mode=True)
-        except Exception as error:
-            first = str(error).partition("\n")[0]
-            raise MissingWeights(f"{which}: this model cannot be loaded safely ({first})") from error
+            model = archive.load(which)
+        except DataError as error:
+            raise MissingWeights(error.message) from error
         trunk = _trunk(model) if hasattr(model, "inputs") and len(model.inputs) == 1 else None
         if trunk is None or len(trunk.input_shape) != 4:
             raise MissingWeights(
