@@ -44,6 +44,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from searchlab.errors import StorageLost, StudyConflict
 from searchlab.failpoints import failpoint
 from searchlab.search import leases
+from searchlab.search.intake import MOST_BYTES, count_of
 from searchlab.search.leases import TRIALS
 from searchlab.search.sqlite_file import READS, RECIPE
 
@@ -70,6 +71,8 @@ KEYS: Mapping[sqlalchemy.Table, str] = {
 }
 """What tells the rows of one trial apart."""
 
+COUNTS = ("attempt", "losses", "lost_after")
+
 COLLISIONS = ("40001", "40P01")
 """What PostgreSQL says when it ended one of two transactions that stood in each other's way: to be begun again."""
 
@@ -81,6 +84,8 @@ LOST_TRIALS = (
 
 TRIES = 5
 """So often a transaction is begun that collides with others."""
+
+_NONE = optuna.distributions.CategoricalDistribution(("no distribution of ours",))
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -202,7 +207,8 @@ def losses(attributes: Mapping[str, Any], epochs: int) -> int:
     Why not how often at all: what kills its supervisor does it at the same place again, while machines that come and go
     take a long trial from one to the next, which goes on from its checkpoint and gets to its end.
     """
-    return int(attributes.get("losses", 0)) + 1 if epochs <= int(attributes.get("lost_after", 0)) else 1
+    losses, lost_after = (count_of(attributes.get(key), 0) for key in ("losses", "lost_after"))
+    return losses + 1 if epochs <= lost_after else 1
 
 
 class BudgetSpent(Exception):
@@ -253,6 +259,8 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         """When the database was last out of reach, by the monotonic clock."""
         self.budget: int | None = None
         """No trial that runs at once gets this number or a higher one."""
+        self.looks_at: Callable[[FrozenTrial], FrozenTrial] = _as_it_is
+        """What is kept of a trial that was read."""
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -319,15 +327,24 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             trials = connection.execute(sqlalchemy.select(TRIALS).where(chosen).order_by(TRIALS.c.trial_id)).all()
             parts: dict[sqlalchemy.Table, dict[int, list[Any]]] = {}
             for table in KEYS:
-                rows = sqlalchemy.select(table).join(TRIALS, TRIALS.c.trial_id == table.c.trial_id).where(chosen)
+                rows = (
+                    sqlalchemy.select(*_readable(table))
+                    .join(TRIALS, TRIALS.c.trial_id == table.c.trial_id)
+                    .where(chosen)
+                )
                 found = parts.setdefault(table, {})
                 for row in connection.execute(rows.order_by(*table.primary_key)):
                     found.setdefault(row.trial_id, []).append(row)
         for row in trials:
-            self._put(self._frozen(row, *(parts[table].get(row.trial_id, ()) for table in KEYS)))
+            if row.number is None or row.number < 0:  # none of ours, and none can be claimed by that
+                log.warning("a trial without a number is in the storage; it is left alone")
+                continue
+            trial = self._frozen(row, *(parts[table].get(row.trial_id, ()) for table in KEYS))
+            self._put(self.looks_at(trial))
 
     def _frozen(self, row: Any, params: Any, user: Any, system: Any, values: Any, curve: Any) -> FrozenTrial:
         known = {param.param_name: self._distribution(param.distribution_json) for param in params}
+        chosen = {p.param_name: _external(known[p.param_name], p.param_value) for p in params}
         numbers = [models.TrialValueModel.stored_repr_to_value(value.value, value.value_type) for value in values]
         heard = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
         return FrozenTrial(
@@ -337,10 +354,10 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             values=numbers or None,
             datetime_start=_local(row.datetime_start),
             datetime_complete=_local(row.datetime_complete),
-            params={p.param_name: known[p.param_name].to_external_repr(p.param_value) for p in params},
+            params=chosen,
             distributions=known,
-            user_attrs={attribute.key: json.loads(attribute.value_json) for attribute in user},
-            system_attrs={attribute.key: json.loads(attribute.value_json) for attribute in system},
+            user_attrs={attribute.key: _parsed(attribute.value_json) for attribute in user},
+            system_attrs={attribute.key: _parsed(attribute.value_json) for attribute in system},
             intermediate_values={
                 point.step: heard(point.intermediate_value, point.intermediate_value_type) for point in curve
             },
@@ -349,7 +366,10 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
 
     def _distribution(self, text: str) -> optuna.distributions.BaseDistribution:
         if text not in self._distributions:
-            self._distributions[text] = optuna.distributions.json_to_distribution(text)
+            try:
+                self._distributions[text] = optuna.distributions.json_to_distribution(text)
+            except Exception:  # whatever it is that somebody wrote there: no dimension of ours
+                return _NONE
         return self._distributions[text]
 
     def _put(self, trial: FrozenTrial) -> None:
@@ -432,7 +452,7 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
     def claim(self, trial_ids: Sequence[int]) -> tuple[int, ...]:
         """Set waiting trials running; those that no other process was quicker with."""
         self._catch_up()
-        wanted, now = tuple(trial_ids), datetime.now()
+        wanted, now = tuple(i for i in trial_ids if self._is_within(i)), datetime.now()
         change = {"state": TrialState.RUNNING, "datetime_start": _utc(now)}
         with self._begun() as connection:
             self._lock(connection)
@@ -456,6 +476,10 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
             self._mine.add(trial_id)
             self._put(trial)
         return claimed
+
+    def _is_within(self, trial_id: int) -> bool:
+        """Whether a waiting trial may be claimed: others may have let more of them wait than the budget has."""
+        return self.budget is None or self._numbers[trial_id] < self.budget
 
     def _begun_by_others(self, connection: sqlalchemy.Connection, claimed: Iterable[int]) -> set[int]:
         """The trials that this process drew ahead, and that others have begun and lost before it claims them."""
@@ -545,10 +569,11 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
         """The attributes of a trial that was lost, with this loss."""
         last = sqlalchemy.select(sqlalchemy.func.max(CURVES.c.step)).where(CURVES.c.trial_id == trial_id)
         epochs = int(connection.scalar(last) or 0)
-        found = connection.execute(sqlalchemy.select(USER_ATTRS).where(USER_ATTRS.c.trial_id == trial_id)).all()
-        known = {row.key: json.loads(row.value_json) for row in found}
+        wanted = sqlalchemy.and_(USER_ATTRS.c.trial_id == trial_id, USER_ATTRS.c.key.in_(COUNTS))
+        found = connection.execute(sqlalchemy.select(*_readable(USER_ATTRS)).where(wanted)).all()
+        known = {row.key: _parsed(row.value_json) for row in found}
         return {
-            "attempt": int(known.get("attempt", 1)) + 1,
+            "attempt": count_of(known.get("attempt"), 1) + 1,
             "losses": losses(known, epochs),
             "lost_after": epochs,
         }
@@ -795,6 +820,41 @@ class Mirror(optuna.storages.BaseStorage):  # type: ignore[misc]
     def get_all_studies(self) -> Any:
         """As the storage behind."""
         return self._backend.get_all_studies()
+
+
+def looked_at(study: optuna.Study, by: Callable[[FrozenTrial], FrozenTrial]) -> None:
+    """Keep of each trial that is read from now on what `by` makes of it."""
+    if isinstance(study._storage, Mirror):
+        study._storage.looks_at = by
+
+
+def _as_it_is(trial: FrozenTrial) -> FrozenTrial:
+    return trial
+
+
+def _readable(table: sqlalchemy.Table) -> list[Any]:
+    """The columns of a table, without texts that are longer than any of ours."""
+    return [
+        sqlalchemy.case((sqlalchemy.func.length(column) <= MOST_BYTES, column), else_=None).label(column.name)
+        if column.name in ("value_json", "distribution_json")
+        else column
+        for column in table.columns
+    ]
+
+
+def _parsed(text: str | None) -> Any:
+    """The JSON value; None, which no attribute of ours is, for what is none or too long."""
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _external(known: optuna.distributions.BaseDistribution, value: Any) -> Any:
+    try:
+        return known.to_external_repr(value)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 def _upserted(insert: Any, table: sqlalchemy.Table) -> Any:

@@ -30,6 +30,7 @@ from searchlab.search import PRUNERS, SAMPLERS, cohorts, draws, encoding, histor
 from searchlab.search.cohorts import Shape
 from searchlab.search.definition import Definition, check_same
 from searchlab.search.domains import distribution, distributions, heard, suggest, told
+from searchlab.search.intake import Intake
 from searchlab.search.storage import exists, no_experimental_warnings, open_storage, unreachable
 from searchlab.space import Parameter, Params, Pick, Space, Value
 
@@ -62,6 +63,7 @@ class Study:
         self.name = name
         self.definition = definition
         self._study = study = mirror.mirrored(study)
+        mirror.looked_at(study, Intake(definition.space, epochs=definition.epochs))
         self._storage = study._storage
         self._live: dict[int, optuna.trial.Trial] = {}
         self._finished: dict[int, TrialRecord] = {}
@@ -741,9 +743,17 @@ def _stored_definition(study: optuna.Study, name: str) -> Definition:
     for _ in range(50):  # its maker stores it right after the study itself
         content = study.user_attrs.get("definition")
         if content is not None:
-            return Definition.from_json(content)
+            return _definition(content, name)
         time.sleep(0.1)
     raise StudyConflict(f"the study {name!r} of this storage was not made by searchlab; give yours another name")
+
+
+def _definition(content: Any, name: str) -> Definition:
+    try:
+        return Definition.from_json(content)
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        fault = f"{type(error).__name__}: {error}"[:200]
+        raise StudyConflict(f"what the study {name!r} is cannot be read from the storage ({fault})") from None
 
 
 @contextmanager
