@@ -22,22 +22,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from searchlab.config import MapNode
-from searchlab.config.reader import read_text
 from searchlab.config.writer import to_yaml
 from searchlab.data.parcels import unpack
 from searchlab.errors import SearchlabError, ServiceError, SpecError, StudyBusy, StudyConflict
-from searchlab.models.naming import STUDY, named
-from searchlab.options import places
-from searchlab.runner.check import check
+from searchlab.runner import admission
 from searchlab.runner.home import Home
 from searchlab.runner.signals import stop_signals
 from searchlab.runner.tracked import experiment_of
 from searchlab.search.queue import ENDED, Entry, Queue, quota_of
-from searchlab.space import Choice, Fixed, Parameter
 from searchlab.spec import StudySpec
-from searchlab.spec.load import load_text
-from searchlab.tracking.mlflow.inbox import PREFIX, Inboxes, Request, Stage
+from searchlab.tracking.mlflow.inbox import Inboxes, Request, Stage
 
 PACE = 1.0
 """Seconds between two looks at the inboxes and the queue."""
@@ -223,36 +217,8 @@ class Evaluator:
         """
         if "${" in text:
             raise SpecError("a submitted study may name no environment variable: ${…} would be the evaluator's own")
-        ours = ("storage=${SEARCHLAB_STORAGE}", "tracking.uri=${SEARCHLAB_TRACKING}", "tracking.enabled=true")
-        name = f"study {request.study!r}"
-        node = read_text(text, name)
-        if not isinstance(node, MapNode) or not isinstance(node.items.get("space"), MapNode):
-            raise SpecError("a submitted study has its space written out, and names no file for it")
-        spec = load_text(text, file=name, folder=self.team.uploads, overrides=ours)
-        checked = check(spec)
-        if experiment_of(spec).startswith(PREFIX):
-            raise SpecError(f"tracking.experiment: a name that begins with {PREFIX!r} is an inbox, and no experiment")
-        for option, value in places(checked.source).items():
-            self._confine(value, f"data.{option}")
-        for parameter in spec.space.parameters:
-            if parameter.name.endswith(".backbone"):
-                self._refuse_files(parameter)
-        return spec
-
-    def _confine(self, value: str, what: str) -> None:
-        path = (self.team.uploads / Path(value)).resolve()
-        allowed = [root.resolve() for root in (self.team.uploads, self.team.data) if root is not None]
-        if not any(path.is_relative_to(root) and path != root for root in allowed):
-            known = f"below {self.team.data}" if self.team.data is not None else "sent along"
-            raise SpecError(f"{what}: {value} is not the team's data. Allowed: files on your machine, or {known}.")
-
-    def _refuse_files(self, parameter: Parameter) -> None:
-        domain = parameter.domain
-        values = domain.values if isinstance(domain, Choice) else (domain.value,) if isinstance(domain, Fixed) else ()
-        for value in values:
-            if isinstance(value, str) and (name := named(value)).file is not None and name.backbone != STUDY:
-                words = f"the file {value!r} cannot be sent to a team; study:NAME, a study of the team, can be named"
-                raise SpecError(f"{parameter.name}: {words}")
+        folders = [root for root in (self.team.uploads, self.team.data) if root is not None]
+        return admission.read(request.study, text, folders=folders)
 
     def _owned(self, request: Request) -> Entry:
         """The study that a request is about, if it is that user's.
@@ -324,6 +290,7 @@ class Evaluator:
         logs = self.home.study(study).logs
         logs.mkdir(parents=True, exist_ok=True)
         output = logs / f"{command}.log"
+        roots = admission.roots_of(self.team.uploads, self.team.data)
         with output.open("w") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "searchlab", "--home", str(self.home.folder), command, *options, "--", study],
@@ -331,7 +298,7 @@ class Evaluator:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 text=True,
-                env={**_without_stack(), "LOGNAME": user},  # who opened the seal, in the ledger
+                env={**_without_stack(), admission.ROOTS: roots, "LOGNAME": user},  # who opened the seal, in the ledger
                 process_group=0,
             )
         return _Process(process, output)
@@ -358,6 +325,9 @@ class Evaluator:
             part()
         except ServiceError as error:
             log.warning("%s", error)
+            self._rest(PACE)
+        except Exception:  # what one study or request has brought about must not end the service for all
+            log.exception("a fault of searchlab, or something in the storage that it did not write")
             self._rest(PACE)
 
     def _rest(self, seconds: float) -> None:
@@ -388,7 +358,7 @@ def _without_stack() -> dict[str, str]:
 
 
 def _counts(told: Mapping[str, Any]) -> str:
-    counts = told.get("trials", {})
+    counts = told.get("trials") or {}
     done = sum(number for state, number in counts.items() if state in ("complete", "pruned", "failed"))
     best = told.get("best")
     ending = f", best {best['value']:.4g}" if isinstance(best, dict) else ""

@@ -15,8 +15,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from searchlab.errors import SearchlabError, ServiceError, StudyBusy
+from searchlab.errors import SearchlabError, ServiceError, SpecError, StudyBusy
 from searchlab.records import best_of
+from searchlab.runner.admission import ROOTS, admitted, roots
 from searchlab.runner.home import Home
 from searchlab.runner.session import Outcome, run
 from searchlab.runner.supervisor import Wish
@@ -24,7 +25,6 @@ from searchlab.runner.watch import Nobody, Opening
 from searchlab.search.queue import ENDED, Queue
 from searchlab.search.study import Study
 from searchlab.spec import StudySpec
-from searchlab.spec.load import load_text
 
 OVERRIDES = ("execution.workers=0", "execution.executor=local", "execution.address=null")
 """Of the study file: who leads trains nothing."""
@@ -45,7 +45,7 @@ def lead(name: str, home: Home, storage: str) -> Outcome | None:
     with closing(Queue(storage)) as queue:
         entry = queue.entry(name)
         try:
-            spec = load_text(entry.spec, file=f"study {name!r}", folder=Path(entry.folder), overrides=OVERRIDES)
+            spec = admitted(name, entry.spec, folders=_roots(), overrides=OVERRIDES)
             telling = _Telling(queue, spec, storage)
             outcome = run(spec, home, telling, wish=telling.wish)
         except (ServiceError, StudyBusy):  # it goes on when that answers again, or when the other is gone
@@ -69,6 +69,16 @@ def lead(name: str, home: Home, storage: str) -> Outcome | None:
         else:
             queue.become(name, "done", **told)
         return outcome
+
+
+def _roots() -> tuple[Path, ...]:
+    """Where the files of a team's studies lie; the folder that the queue names may be anybody's word."""
+    told = roots()
+    if not told:
+        raise SpecError(
+            f"{ROOTS} is not set; the evaluator of a team leads its studies, and says where their files lie"
+        )
+    return told
 
 
 class _Telling(Nobody):

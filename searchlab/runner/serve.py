@@ -88,7 +88,8 @@ class Server:
         log.info("serving %s", study)
         self._looked = self._began = time.monotonic()
         try:
-            spec = stored_spec(study, self._home, self._storage, overrides=(*OVERRIDES, *self._room()))
+            ours = (*OVERRIDES, *self._room(), *_tracking())
+            spec = stored_spec(study, self._home, self._storage, overrides=ours)
             with self._watching(spec) as watcher:
                 joined = join(spec, self._home, watcher, wish=lambda: self._wish(study), waits_for_others=False)
         except ServiceError as error:
@@ -96,6 +97,10 @@ class Server:
             self._rest(PACE)
             return
         except SearchlabError as error:  # another worker may be able to
+            self._shun(study, error)
+            return
+        except Exception as error:  # what the storage says of one study must not end the worker for all
+            log.exception("a fault of searchlab, or something in the storage that it did not write")
             self._shun(study, error)
             return
         self._ended(study, joined)
@@ -149,7 +154,7 @@ class Server:
         shunned = frozenset(study for study, until in self._shunned.items() if until > now)
         return self._sure(lambda: self._queue.choose(self._name, current, without=shunned))
 
-    def _shun(self, study: str, error: SearchlabError) -> None:
+    def _shun(self, study: str, error: Exception) -> None:
         log.warning("%s cannot be trained here: %s", study, error)
         self._shunned[study] = time.monotonic() + SHUN
         self._sure(lambda: self._queue.complain(study, self._name, str(error)))
@@ -172,3 +177,8 @@ class Server:
 
     def _stop(self) -> None:
         self._stops = True
+
+
+def _tracking() -> tuple[str, ...]:
+    """The team's tracking server, where this worker knows it: its password goes nowhere else, whatever a study says."""
+    return ("tracking.uri=${SEARCHLAB_TRACKING}",) if os.environ.get("SEARCHLAB_TRACKING") else ()

@@ -11,18 +11,24 @@ worker that says nothing for `SECONDS` counts no more.
 from __future__ import annotations
 
 import json
+import logging
+import math
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias, get_args
 
 import sqlalchemy
 from optuna.storages._cached_storage import _CachedStorage
 
 from searchlab.errors import SpecError, StudyConflict, UnknownName
+from searchlab.plain import printable
 from searchlab.search import leases
 from searchlab.search.mirror import UPSERTS, disconnect
 from searchlab.search.storage import open_storage, unreachable
+from searchlab.spec import NAME
 
 SECONDS = 60.0
 """How long a worker counts after its last word."""
@@ -33,6 +39,14 @@ State: TypeAlias = Literal["submitted", "open", "closing", "done", "stopped", "p
 
 ENDED: frozenset[State] = frozenset({"done", "stopped", "paused", "failed"})
 """No process works on it."""
+
+MOST_TEXT = 1 << 20
+"""Characters of a study file in the queue, and of what is told of it."""
+
+OWN = frozenset({"request", "stage", "state"})
+"""What the evaluator says itself beside what is told of a study."""
+
+log = logging.getLogger(__name__)
 
 META = sqlalchemy.MetaData()
 QUEUE = sqlalchemy.Table(
@@ -214,7 +228,8 @@ class Queue:
             if connection.dialect.name == "postgresql":
                 connection.execute(sqlalchemy.text("LOCK TABLE searchlab_workers IN EXCLUSIVE MODE"))
             now = leases.now(connection)
-            connection.execute(WORKERS.delete().where(WORKERS.c.expires < now))
+            is_over = sqlalchemy.or_(WORKERS.c.expires < now, WORKERS.c.expires > now + 2 * SECONDS)
+            connection.execute(WORKERS.delete().where(is_over))
             rows = connection.execute(sqlalchemy.select(WORKERS)).all()
             since = next((row.since for row in rows if row.worker == worker), now)
             if current is not None:
@@ -288,16 +303,77 @@ def quota_of(user: str, text: str) -> int | None:
 
 
 def _entries(connection: sqlalchemy.Connection) -> tuple[Entry, ...]:
-    rows = connection.execute(sqlalchemy.select(QUEUE).order_by(QUEUE.c.submitted, QUEUE.c.study))
-    return tuple(map(_of_row, rows))
+    rows = connection.execute(_selected().order_by(QUEUE.c.submitted, QUEUE.c.study))
+    return tuple(entry for row in rows if (entry := _of_row(row)) is not None)
 
 
 def _entry(connection: sqlalchemy.Connection, study: str) -> Entry | None:
-    row = connection.execute(sqlalchemy.select(QUEUE).where(QUEUE.c.study == study).with_for_update()).one_or_none()
+    row = connection.execute(_selected().where(QUEUE.c.study == study).with_for_update()).one_or_none()
     return None if row is None else _of_row(row)
 
 
-def _of_row(row: sqlalchemy.Row[Any]) -> Entry:
+def _selected() -> sqlalchemy.Select[Any]:
+    """The columns of the queue, without texts that are longer than any of ours."""
+    fits = {"spec": MOST_TEXT, "progress": MOST_TEXT}
+    columns = (
+        sqlalchemy.case((sqlalchemy.func.length(c) <= fits[c.name], c), else_=None).label(c.name)
+        if c.name in fits
+        else c
+        for c in QUEUE.columns
+    )
+    return sqlalchemy.select(*columns)
+
+
+def _of_row(row: sqlalchemy.Row[Any]) -> Entry | None:
+    """The entry; None where a row is none of ours: whoever has the workers' password can write there."""
     content = dict(row._mapping)
-    assert content["state"] in get_args(State)
-    return Entry(**{**content, "progress": json.loads(content["progress"])})
+    fault = _fault(content)
+    if fault is not None:
+        _report(printable(str(content["study"]))[:80], fault)
+        return None
+    return Entry(**{**content, "progress": _progress(content["progress"])})
+
+
+def _fault(content: Mapping[str, Any]) -> str | None:
+    """What no entry of ours has."""
+    if re.fullmatch(NAME, str(content["study"])) is None:
+        return "its name is none of a study"
+    if content["state"] not in get_args(State):
+        return "its state is unknown"
+    if not content["owner"].isprintable() or not content["owner"]:
+        return "its owner is no user"
+    if content["spec"] is None or content["progress"] is None:
+        return f"a text in it has more than {MOST_TEXT} characters"
+    if not all(type(content[name]) is int for name in ("priority", "wanted")):
+        return "its numbers are none"
+    if not isinstance(content["quota"], int | None):
+        return "its quota is none"
+    return None if all(math.isfinite(content[name]) for name in ("submitted", "served")) else "its times are none"
+
+
+def _progress(text: str) -> dict[str, Any]:
+    """What is told of a study, but for what is not of the kind that it should be."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    told = content.items() if isinstance(content, dict) else ()
+    return {name: value for name, value in told if name not in OWN and _fits(name, value)}
+
+
+def _fits(name: str, value: Any) -> bool:
+    if name in ("budget", "exit_code"):
+        return type(value) is int
+    if name == "trials":
+        return isinstance(value, dict) and all(type(count) is int for count in value.values())
+    if isinstance(value, dict):
+        if name == "best":
+            return type(value.get("trial")) is int and type(value.get("value")) in (int, float)
+        return name == "trouble" and all(isinstance(word, str) for word in value.values())
+    return name != "trouble" and (value is None or isinstance(value, str | int | float))
+
+
+@lru_cache(maxsize=256)
+def _report(study: str, fault: str) -> None:
+    """Say it once."""
+    log.warning("%r in the queue is left alone: %s", study, fault)

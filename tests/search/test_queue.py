@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from postgres import url_of
 
 from searchlab.errors import SpecError, StudyConflict, UnknownName
-from searchlab.search.queue import AtWork, Entry, Queue, pick, quota_of
+from searchlab.search.queue import QUEUE, WORKERS, AtWork, Entry, Queue, pick, quota_of
 
 
 def entry(study: str, owner: str = "ann", **values: object) -> Entry:
@@ -157,4 +158,92 @@ def test_time_of_workers_is_counted(url: str, monkeypatch: pytest.MonkeyPatch) -
     assert queue.entry("s").served == pytest.approx(30.0)
     now[0] += 1000.0  # it died
     assert queue.choose("v", None) == "s" and [one.worker for one in queue.at_work()] == ["v"]
+    queue.close()
+
+
+QUOTES = "'; DROP TABLE searchlab_queue; -- \x1b[2J\r\n"
+HONEST = {
+    "study": "honest",
+    "owner": "ann",
+    "priority": 0,
+    "quota": None,
+    "state": "open",
+    "submitted": 1.0,
+    "wanted": 5,
+    "served": 0.0,
+    "spec": "study: honest\n",
+    "folder": "/data",
+    "request": "7",
+    "progress": "{}",
+}
+HOSTILE: dict[str, dict[str, object]] = {
+    "state": {"state": "evil"},
+    "name_above": {"study": "../../etc"},
+    "name_absolute": {"study": "/tmp/x"},
+    "name_of_orders": {"study": QUOTES},
+    "name_of_an_option": {"study": "--help"},
+    "owner": {"owner": QUOTES},
+    "nobody": {"owner": ""},
+    "large_file": {"spec": "x" * 10_000_000},
+    "large_progress": {"progress": '"' + "x" * 10_000_000 + '"'},
+    "endless": {"served": math.inf},
+    "no_time": {"submitted": math.nan},
+}
+TOLD = {
+    "no_json": "{",
+    "deep": "[" * 100_000,
+    "a_list": "[1]",
+    "evaluators_own": '{"stage": "ended", "request": "8", "state": "done"}',
+    "trials": '{"trials": "many"}',
+    "counts": '{"trials": {"complete": "x"}}',
+    "best": '{"best": {"value": "x"}}',
+    "budget": '{"budget": {"a": 1}}',
+    "words": '{"words": ["a"]}',
+    "trouble": '{"trouble": "x"}',
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_h12_an_entry_that_is_none_is_left_alone(url: str, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An unknown state ended the evaluator and all workers."""
+    queue = Queue(url)
+    row = {**HONEST, "study": "hostile", "priority": 9, **HOSTILE[name]}
+    if name in ("no_time",) and url.startswith("sqlite"):
+        pytest.skip("SQLite holds no NaN")
+    with queue._engine.begin() as connection:
+        connection.execute(QUEUE.insert(), HONEST)
+        connection.execute(QUEUE.insert(), row)
+    assert [entry.study for entry in queue.entries()] == ["honest"]
+    assert queue.choose("w", None) == "honest" and queue.choose("w", "honest") == "honest"
+    assert not queue.become(str(row["study"]), "open") and not queue.tell(str(row["study"]), wanted=1)
+    with pytest.raises(UnknownName):
+        queue.entry(str(row["study"]))
+    assert "is left alone" in caplog.text or caplog.text == ""  # it is said once
+    assert all(character.isprintable() or character == "\n" for character in caplog.text)
+    queue.close()
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_h12_what_is_told_of_a_study_is_of_the_kind_that_it_should_be(url: str, name: str) -> None:
+    queue = Queue(url)
+    with queue._engine.begin() as connection:
+        connection.execute(QUEUE.insert(), {**HONEST, "progress": TOLD[name]})
+    assert queue.entry("honest").progress == {}
+    queue.tell("honest", wanted=3, best={"trial": 1, "value": 0.5}, trials={"complete": 2}, budget=4)
+    assert queue.entry("honest").progress == {
+        "best": {"trial": 1, "value": 0.5},
+        "trials": {"complete": 2},
+        "budget": 4,
+    }
+    queue.close()
+
+
+def test_h12_workers_that_were_made_up_to_last_count_no_more(url: str) -> None:
+    queue = Queue(url)
+    with queue._engine.begin() as connection:
+        connection.execute(QUEUE.insert(), {**HONEST, "wanted": 1})
+        for number in range(3):
+            row = {"worker": f"{QUOTES}{number}", "study": "honest", "since": 0.0, "expires": 1e300}
+            connection.execute(WORKERS.insert(), row)
+    assert queue.choose("w", None) == "honest"
     queue.close()
