@@ -69,8 +69,9 @@ def stored_spec(name: str, home: Home, storage: str | None, *, overrides: tuple[
     if not isinstance(text, str) or not isinstance(folder, str):
         raise StudyConflict(f"study {name!r} was stored without a study file that can be read")
     if folders := admission.roots():  # the evaluator of a team has this done, and trusts no file from the storage
-        admission.admitted(name, text, folders=folders, overrides=overrides)
-    spec = load_text(text, file=f"study {name!r}", folder=Path(folder), overrides=overrides)
+        spec = admission.admitted(name, text, folders=folders, overrides=overrides)
+    else:
+        spec = load_text(text, file=f"study {name!r}", folder=Path(folder), overrides=overrides)
     return spec if storage is None else replace(spec, storage=storage, as_written=_written(spec, storage))
 
 

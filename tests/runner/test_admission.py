@@ -117,6 +117,14 @@ def test_h12_a_stored_study_without_its_file_is_a_conflict(place: Path, facts: d
         stored.stored_spec("tables", Home(place / "home"), url)
 
 
+def test_h12_the_final_test_of_a_team_asks_the_teams_servers_alone(place: Path) -> None:
+    url = os.environ["SEARCHLAB_STORAGE"]
+    evil = f"{STUDY}tracking: {{uri: 'http://evil.invalid'}}\nstorage: sqlite:///evil.db\n"
+    stored_study(url, resolved=evil, folder="/etc")
+    spec = stored.stored_spec("tables", Home(place / "home"), url)
+    assert (spec.folder, spec.tracking.uri, spec.storage) == (place / "uploads", "http://127.0.0.1:9", url)
+
+
 def evaluator_of(place: Path) -> Evaluator:
     team = Team(os.environ["SEARCHLAB_STORAGE"], "http://127.0.0.1:9", place / "uploads", place / "data")
     return Evaluator(team, Home(place / "home"))
