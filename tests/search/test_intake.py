@@ -121,10 +121,10 @@ def stranger(url: str, name: str = "digits") -> optuna.Study:
 
 def write(url: str, table: sqlalchemy.Table, **values: Any) -> None:
     """A row, past Optuna."""
-    storage: Any = open_storage(url)
-    with storage._backend.engine.begin() as connection:
+    engine = sqlalchemy.create_engine(url)
+    with engine.begin() as connection:
         connection.execute(table.insert().values(**values))
-    storage._backend.engine.dispose()
+    engine.dispose()
 
 
 def ask_all(study: Study) -> list[Trial]:
@@ -144,9 +144,10 @@ def test_h12_what_was_enqueued_outside_of_the_space_is_drawn_anew(
     """A worker ended with the ValueError of the first of these, and so did each that came after it."""
     study, clean = create(), create("clean")
     expected = ask_all(clean)
+    other = stranger(url)
     for params in ASKED.values():  # more of them than the budget has
-        stranger(url).enqueue_trial(params, user_attrs={"note": QUOTES})
-    stranger(url).enqueue_trial({UNITS: 8})  # beyond the budget
+        other.enqueue_trial(params, user_attrs={"note": QUOTES})
+    other.enqueue_trial({UNITS: 8})  # beyond the budget
     with caplog.at_level(logging.WARNING):
         trials = ask_all(study)
     assert trials == expected
@@ -157,8 +158,9 @@ def test_h12_what_was_enqueued_outside_of_the_space_is_drawn_anew(
 
 def test_h12_each_of_them_is_drawn_anew(create: Callable[..., Study], url: str) -> None:
     study = create()
+    other = stranger(url)
     for params in ASKED.values():
-        stranger(url).enqueue_trial(params)
+        other.enqueue_trial(params)
     for name in ASKED:
         assert contains(SPACE, study.ask().params), name
 
@@ -173,18 +175,14 @@ def test_h12_what_was_enqueued_inside_of_the_space_is_trained(create: Callable[.
 def test_h12_a_written_configuration_that_is_none_is_drawn_anew(create: Callable[..., Study], url: str) -> None:
     study, clean = create(), create("clean")
     waiting = optuna.trial.create_trial(state=optuna.trial.TrialState.WAITING)
-    for content in TRIALS.values():
-        stranger(url).add_trial(waiting)
-        write(
-            url,
-            USER_ATTRS,
-            trial_id=stranger(url).get_trials()[-1]._trial_id,
-            key="trial",
-            value_json=json.dumps(content),
-        )
+    other = stranger(url)
+    for _ in TRIALS:
+        other.add_trial(waiting)
+    for trial, content in zip(other.get_trials(), TRIALS.values(), strict=True):
+        write(url, USER_ATTRS, trial_id=trial._trial_id, key="trial", value_json=json.dumps(content))
     cohort = study.ask_cohort(4, left=BUDGET, is_value=lambda name: name == UNITS, budget=BUDGET)
-    for trial in cohort.trials:
-        study.tell(TrialResult(trial.number, "complete", 0.5, metrics={}))
+    for begun in cohort.trials:
+        study.tell(TrialResult(begun.number, "complete", 0.5, metrics={}))
     assert [*cohort.trials, *ask_all(study)] == ask_all(clean)
     for name in list(TRIALS)[BUDGET:]:
         assert contains(SPACE, study.ask().params), name
@@ -193,9 +191,10 @@ def test_h12_a_written_configuration_that_is_none_is_drawn_anew(create: Callable
 def test_h12_rows_that_are_nothing_end_nobody(create: Callable[..., Study], url: str) -> None:
     study = create(sampler=Pick("tpe", {}))
     waiting = optuna.trial.create_trial(state=optuna.trial.TrialState.WAITING)
+    other = stranger(url)
     for _ in range(3):
-        stranger(url).add_trial(waiting)
-    ids = [trial._trial_id for trial in stranger(url).get_trials()]
+        other.add_trial(waiting)
+    ids = [trial._trial_id for trial in other.get_trials()]
     for key in ("attempt", "losses", "lost_after"):
         write(url, USER_ATTRS, trial_id=ids[0], key=key, value_json='"; many"')
     write(url, USER_ATTRS, trial_id=ids[1], key="trial", value_json="{" * 100_000)
