@@ -41,7 +41,7 @@ def run(spec: StudySpec, stack: str, *, priority: int, final_test: bool) -> None
     view = last.content.get("view")
     _say(last)
     if view is not None:
-        typer.echo(f"MLflow  {mail.page(_path(str(view)))}")
+        typer.echo(f"MLflow  {view}")
     if final_test:
         ask("final-test", spec.name, stack)
 
@@ -101,8 +101,3 @@ def _say(answer: Answer) -> None:
     if code or answer.stage == "refused":
         raise Told(words or "refused", int(code) or 2)
     typer.echo(words)
-
-
-def _path(view: str) -> str:
-    """Of a page's address the part after the host: the evaluator knows the server by another name."""
-    return view[view.index("/#") :] if "/#" in view else view

@@ -39,6 +39,9 @@ else:
 PREFIX = "inbox "
 """Of the names of inboxes; the user's name follows."""
 
+HERE = "{server}"
+"""In answers: the address of the server, as whoever reads them knows it."""
+
 MAKING = 15.0
 """Seconds within which a new user has an inbox."""
 
@@ -144,6 +147,7 @@ class Inboxes:
             if len(text) > LONGEST and "words" in content:  # the rest is short
                 words = str(content["words"])
                 text = redacted(json.dumps({**content, "words": f"{words[: max(0, LONGEST - 600)]} …"}))
+            text = text.replace(self._uri, HERE)  # users know the server by another address
             _tag(self._client, request, answer=text, stage=stage, turn="user")
             if stage in OVER:
                 self._client.set_terminated(request, "FINISHED" if stage == "ended" else "FAILED")
@@ -209,12 +213,8 @@ class Mail:
         """What the evaluator says by now."""
         with _reaching(self._uri):
             tags = self._client.get_run(request).data.tags
-        content = json.loads(tags.get("searchlab.answer", "{}"))
+        content = json.loads(tags.get("searchlab.answer", "{}").replace(HERE, places.redacted(self._uri)))
         return Answer(tags["searchlab.stage"], content)
-
-    def page(self, path: str) -> str:
-        """The address of a page of the server."""
-        return places.page(self._uri, path.removeprefix("/#"))
 
 
 def _user() -> str:
