@@ -45,9 +45,10 @@ ray: $(READY)  ## The digits study on two Ray nodes, one of which is killed; los
 
 faults: $(READY)  ## Every fault that the lab can bring about (make test has a sample).
 	SEARCHLAB_FAULTS=all $(BIN)/python -m pytest -q -n auto --dist loadfile tests/faults tests/e2e/test_workers.py \
-	  tests/e2e/test_resume_inside_a_trial.py tests/e2e/test_canary_secrets.py
+	  tests/e2e/test_resume_inside_a_trial.py tests/e2e/test_canary_secrets.py \
+	  tests/e2e/test_interrupt.py tests/search/test_bad_network.py
 
-chaos: $(READY)  ## Random faults, ten seeds of them; eleven minutes (make test has two, shorter).
+chaos: $(READY)  ## Random faults, ten seeds of them; eleven minutes (make test has one, shorter).
 	SEARCHLAB_CHAOS=all $(BIN)/python -m pytest -q tests/faults/test_chaos.py
 
 test-team: $(READY)  ## A team's evaluator, workers and users as processes, with PostgreSQL and MLflow; four minutes.

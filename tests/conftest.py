@@ -11,8 +11,6 @@ LONG = (
     "test_chaos",
     "test_team",
     "test_canary_secrets",
-    "test_resume_inside_a_trial",
-    "test_workers",
     "test_interrupt",
     "test_same_seed",
     "test_digits_study",

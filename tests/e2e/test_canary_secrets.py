@@ -182,7 +182,7 @@ THOROUGH = pytest.mark.skipif(os.environ.get("SEARCHLAB_FAULTS") != "all", reaso
 
 
 @pytest.mark.parametrize(
-    "way", ["environment", pytest.param("uri", marks=THOROUGH), pytest.param("file", marks=THOROUGH)]
+    "way", [pytest.param("environment", marks=THOROUGH), "uri", pytest.param("file", marks=THOROUGH)]
 )
 def test_h4_no_secret_is_found_anywhere(stores: Stores, tmp_path: Path, way: str) -> None:
     """Given by environment variables; within the URI of the server too; and in the study file as they are."""

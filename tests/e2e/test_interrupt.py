@@ -14,6 +14,8 @@ import pytest
 
 from searchlab.search.study import Study
 
+THOROUGH = pytest.mark.skipif(os.environ.get("SEARCHLAB_FAULTS") != "all", reason="make faults runs it")
+
 STUDY = """
 study: stopped
 data: {source: wine, split: {by: stratified, seed: 0}}
@@ -56,7 +58,11 @@ def wait_for_trials(folder: Path, finished: int, process: subprocess.Popen[str])
     raise AssertionError("no trial was finished in two minutes")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=THOROUGH), signal.SIGKILL],
+    ids=lambda n: n.name,
+)
 def test_stops_and_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "s.yaml").write_text(STUDY)
     process = start(tmp_path, "run", "s.yaml")

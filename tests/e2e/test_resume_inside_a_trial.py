@@ -55,7 +55,8 @@ def curves(home: Path) -> list[dict[int, float]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", [pytest.param("fit", marks=THOROUGH), "fused"])
+@THOROUGH
+@pytest.mark.parametrize("engine", ["fit", "fused"])
 def test_a_trial_goes_on_from_its_last_epoch(tmp_path: Path, engine: str) -> None:
     (tmp_path / "s.yaml").write_text(STUDY.replace("ENGINE", engine))
     home = tmp_path / "home"

@@ -80,9 +80,7 @@ def running(found: tuple[TrialRecord, ...]) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "end", ["killed", pytest.param("interrupted", marks=THOROUGH), pytest.param("none", marks=THOROUGH)]
-)
+@pytest.mark.parametrize("end", [pytest.param(end, marks=THOROUGH) for end in ("killed", "interrupted", "none")])
 def test_a_worker_helps_and_may_go(tmp_path: Path, start: Start, end: str) -> None:
     (tmp_path / "s.yaml").write_text(STUDY)
     leader = start("run", "s.yaml")

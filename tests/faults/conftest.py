@@ -28,7 +28,6 @@ SAMPLE = (
     "schedule",
     "[segfault]",
     "A4_a_supervisor_killed_between_claim_and_tell_loses_nothing[result.spooled]",
-    "c6_c12_a_leader_that_is_killed_leaves_mlflow_nothing_to_miss[trial.sent]",
     "[reap.released]",
     "SIGTERM",
     "[study.defined]",

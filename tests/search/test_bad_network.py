@@ -320,6 +320,7 @@ print(*told)
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("SEARCHLAB_FAULTS") != "all", reason="make faults runs it")
 def test_a_hundred_clients_with_five_trials_each_are_five_hundred() -> None:
     server = postgres.another("max_connections=220")
     try:

@@ -239,7 +239,7 @@ def test_weights_that_are_no_weights_fail_the_trial_by_name(tmp_path: Path) -> N
     wrong.write_text("not a model")
     _, results = train("fit", trial(0, backbone=str(wrong)), trial(1, backbone=str(wrong)), under=cached(tmp_path))
     assert [result.state for result in results.values()] == ["failed", "failed"]
-    assert "wrong.keras: this model cannot be loaded safely" in (results[0].reason or "")
+    assert "wrong.keras: this is no .keras file" in (results[0].reason or "")
 
 
 def _make_and_die(folder: str, backbone: str) -> None:
