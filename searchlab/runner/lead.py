@@ -15,14 +15,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from searchlab.errors import SearchlabError, ServiceError, SpecError, StudyBusy
+from searchlab.errors import AllTrialsFailed, Interrupted, SearchlabError, ServiceError, SpecError, StudyBusy
 from searchlab.records import best_of
 from searchlab.runner.admission import ROOTS, admitted, roots
 from searchlab.runner.home import Home
 from searchlab.runner.session import Outcome, run
 from searchlab.runner.supervisor import Wish
 from searchlab.runner.watch import Nobody, Opening
-from searchlab.search.queue import ENDED, Queue
+from searchlab.search.queue import ENDED, Queue, State
 from searchlab.search.study import Study
 from searchlab.spec import StudySpec
 
@@ -56,18 +56,13 @@ def lead(name: str, home: Home, storage: str) -> Outcome | None:
         telling.count()
         if outcome.ending == "interrupted":
             return None
-        words = "\n".join(outcome.lines)
-        best = outcome.result.best
-        told: dict[str, Any] = {"words": words, "view": outcome.view, "exit_code": 0 if best is not None else 7}
-        state = queue.entry(name).state
-        if outcome.ending == "called away":
-            if state not in ENDED:
-                return None
-            queue.become(name, state, **told)
-        elif outcome.ending == "paused":
-            queue.become(name, "paused", **told, reason=outcome.pause_reason)
-        else:
-            queue.become(name, "done", **told)
+        state: State = "done"
+        if outcome.ending == "called away" and (state := queue.entry(name).state) not in ENDED:
+            return None
+        status = Interrupted.exit_code if state == "stopped" else AllTrialsFailed.exit_code
+        if state == "done" and outcome.result.best is not None:
+            status = 0
+        queue.become(name, state, words="\n".join(outcome.lines), view=outcome.view, exit_code=status)
         return outcome
 
 
@@ -105,7 +100,12 @@ class _Telling(Nobody):
         self._study = Study.open(self._storage, self._spec.name)
         self._began = time.monotonic()
         told = {"doing": "searching", "metric": metric, "direction": direction, "budget": opening.budget}
-        self._sure(lambda: self._queue.become(self._spec.name, "open", data=opening.description, **told))
+        self._sure(lambda: self._open(data=opening.description, **told))
+
+    def _open(self, **told: Any) -> None:
+        """Let workers come, unless somebody has stopped the study meanwhile."""
+        if self._queue.entry(self._spec.name).state not in ENDED:
+            self._queue.become(self._spec.name, "open", **told)
 
     def tick(self) -> None:
         """See `Watcher`."""

@@ -231,10 +231,10 @@ class Queue:
             is_over = sqlalchemy.or_(WORKERS.c.expires < now, WORKERS.c.expires > now + 2 * SECONDS)
             connection.execute(WORKERS.delete().where(is_over))
             rows = connection.execute(sqlalchemy.select(WORKERS)).all()
-            since = next((row.since for row in rows if row.worker == worker), now)
-            if current is not None:
-                served = QUEUE.c.served + max(0.0, now - since)
-                connection.execute(QUEUE.update().where(QUEUE.c.study == current).values(served=served))
+            mine = next((row for row in rows if row.worker == worker), None)
+            if mine is not None and mine.study is not None:
+                served = QUEUE.c.served + max(0.0, now - mine.since)
+                connection.execute(QUEUE.update().where(QUEUE.c.study == mine.study).values(served=served))
             others = [AtWork(row.worker, row.study) for row in rows if row.worker != worker]
             known = _entries(connection)
             takes = [replace(e, wanted=0) if e.study in without and e.study != current else e for e in known]

@@ -156,6 +156,13 @@ def test_time_of_workers_is_counted(url: str, monkeypatch: pytest.MonkeyPatch) -
     now[0] += 30.0
     assert queue.choose("w", "s") == "s"
     assert queue.entry("s").served == pytest.approx(30.0)
+    now[0] += 5.0
+    queue.tell("s", wanted=0)
+    assert queue.choose("w", None) is None
+    assert queue.entry("s").served == pytest.approx(35.0), "less than a slice is counted too"
+    queue.tell("s", wanted=9)
+    now[0] += 5.0
+    assert queue.choose("w", None) == "s" and queue.entry("s").served == pytest.approx(35.0), "idle time is nobody's"
     now[0] += 1000.0  # it died
     assert queue.choose("v", None) == "s" and [one.worker for one in queue.at_work()] == ["v"]
     queue.close()
