@@ -31,7 +31,7 @@ from searchlab.runner.signals import stop_signals
 from searchlab.runner.tracked import experiment_of
 from searchlab.search.queue import ENDED, Entry, Queue, quota_of
 from searchlab.spec import StudySpec
-from searchlab.tracking.mlflow.inbox import Inboxes, Request, Stage
+from searchlab.tracking.mlflow.inbox import STUDY_FILE, Inboxes, Request, Stage
 
 PACE = 1.0
 """Seconds between two looks at the inboxes and the queue."""
@@ -50,9 +50,6 @@ REST = 5.0
 
 CRASHES = 3
 """A study whose leader ended so often without having led it is given up."""
-
-STUDY_FILE = "study.yaml"
-"""What a submitted study file is called."""
 
 LONGEST_FILE = 4 << 20
 """Bytes of a study file."""
@@ -102,6 +99,7 @@ class Evaluator:
     _resting: dict[str, float] = field(default_factory=dict)
     _told: dict[str, tuple[Stage, str]] = field(default_factory=dict)
     _looked: float = -1e9
+    _is_new: bool = True
     _stops: bool = False
 
     def serve(self) -> None:
@@ -134,7 +132,10 @@ class Evaluator:
         self._looked = time.monotonic()
 
     def _look_for_requests(self) -> None:
-        for request in self._inboxes.requests():
+        cut_off: tuple[Request, ...] = ()
+        if self._is_new and self._looked > 0.0:  # what an evaluator before this one has begun, and users wait for
+            cut_off, self._is_new = self._inboxes.running(), False
+        for request in (*cut_off, *self._inboxes.requests()):
             if self._stops:
                 return
             try:
@@ -203,11 +204,17 @@ class Evaluator:
             priority=min(9, max(-9, priority if isinstance(priority, int) else 0)),
             quota=quota_of(request.user, self.team.quotas),
         )
-        self._queue.submit(entry)
+        followed = [e.request for e in self._queue.entries() if e.study == spec.name and e.request]
+        fresh = self._queue.submit(entry)
+        for other in followed:
+            self._inboxes.answer(other, "ended", words="it was submitted again, and is shown there", exit_code=0)
         self._crashes.pop(spec.name, None)
         if self.team.worker is not None:
             self._inboxes.open_to(self.team.worker[0], experiment_of(spec))
-        self._inboxes.answer(request.id, "taken", words=f"{spec.name} is in the queue")
+        words = (
+            "is in the queue" if fresh.spec == entry.spec else "goes on as it was submitted before, until it has ended"
+        )
+        self._inboxes.answer(request.id, "taken", words=f"{spec.name} {words}")
 
     def _spec(self, text: str, request: Request) -> StudySpec:
         """The study file that a user sent, with this team's storage and tracking server.

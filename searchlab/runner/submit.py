@@ -22,15 +22,13 @@ from searchlab.options import places
 from searchlab.runner.check import check
 from searchlab.spec import StudySpec
 from searchlab.tracking.mlflow.accounts import Accounts
-from searchlab.tracking.mlflow.inbox import OVER, Answer, Mail
+from searchlab.tracking.mlflow.inbox import OVER, STUDY_FILE, Answer, Mail
 
 PACE = 1.0
 """Seconds between two questions how it goes."""
 
 SILENCE = 60.0
 """Seconds without a word from the evaluator after which it is taken to be away."""
-
-STUDY_FILE = "study.yaml"
 
 USER = r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}"
 """What a user may be called: it becomes a part of an experiment's name and of a ledger."""

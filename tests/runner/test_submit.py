@@ -12,6 +12,7 @@ from searchlab.runner import submit as submitting
 from searchlab.runner.evaluator import Evaluator, Team
 from searchlab.runner.home import Home
 from searchlab.runner.submit import follow, make_user, submit
+from searchlab.search.queue import Queue
 from searchlab.spec.load import load_study
 from searchlab.tracking.mlflow.inbox import Answer, Request
 
@@ -150,3 +151,33 @@ def test_h1_a_submitted_study_names_nothing_that_is_not_its_own(
     assert change[0] in STUDY
     with pytest.raises(SearchlabError, match=words):
         evaluator._spec(STUDY.replace(*change), request)
+
+
+class Box:
+    """The evaluator's side of an inbox, in memory."""
+
+    def __init__(self) -> None:
+        self.begun = [Request("1", "ann", "running", "status", "", {})]
+        self.said: list[tuple[str, str]] = []
+
+    def running(self) -> tuple[Request, ...]:
+        return tuple(self.begun)
+
+    def requests(self) -> tuple[Request, ...]:
+        return ()
+
+    def answer(self, request: str, stage: str, **content: Any) -> None:
+        self.said.append((request, stage))
+
+
+def test_what_a_killed_evaluator_had_begun_is_done_by_the_next_one_and_once(tmp_path: Path) -> None:
+    evaluator, box = Evaluator(Team("", "", tmp_path), Home(tmp_path)), Box()
+    evaluator._inboxes = box  # type: ignore[assignment]
+    evaluator._queue = Queue(f"sqlite:///{tmp_path / 'queue.db'}")
+    evaluator._look_for_requests()
+    assert not box.said, "the users are not known yet"
+    evaluator._looked = 1.0
+    evaluator._look_for_requests()
+    evaluator._look_for_requests()
+    assert box.said == [("1", "ended")]
+    evaluator._queue.close()

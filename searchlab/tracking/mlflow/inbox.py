@@ -36,6 +36,9 @@ else:
     repositories = lazy("mlflow.store.artifact.artifact_repository_registry")
     known = lazy("mlflow.utils.credentials")
 
+STUDY_FILE = "study.yaml"
+"""What the file of a submitted study is called."""
+
 PREFIX = "inbox "
 """Of the names of inboxes; the user's name follows."""
 
@@ -119,13 +122,18 @@ class Inboxes:
 
     def requests(self) -> tuple[Request, ...]:
         """Those that nobody has looked at, the oldest first."""
+        return self._found("tags.`searchlab.turn` = 'evaluator'")
+
+    def running(self) -> tuple[Request, ...]:
+        """Those that somebody has begun and not ended, but for studies, which the queue knows."""
+        return self._found("tags.`searchlab.stage` = 'running' AND tags.`searchlab.request` != 'run'")
+
+    def _found(self, where: str) -> tuple[Request, ...]:
         if not self._ids:
             return ()
         owners = {experiment: user for user, experiment in self._ids.items()}
         with self._reaching():
-            runs = self._client.search_runs(
-                list(owners), "tags.`searchlab.turn` = 'evaluator'", order_by=["attributes.start_time ASC"]
-            )
+            runs = self._client.search_runs(list(owners), where, order_by=["attributes.start_time ASC"])
         return tuple(_request(run, owners[run.info.experiment_id]) for run in runs)
 
     def fetch(self, request: Request, folder: Path) -> None:
