@@ -5,12 +5,10 @@ A projection of the study that can be deleted and made again; nothing waits for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from searchlab import atomic, urls
-from searchlab.errors import SearchlabError, ServiceError
 from searchlab.records import StudyResult, TrialRecord
 from searchlab.tracking import Audit, Delivery, Registered, Release, Session, StoredRun, StudyStart, Tracker
 from searchlab.tracking.mlflow import audit, places, registry
@@ -39,7 +37,7 @@ class _Mlflow:
 
     def runs(self, uri: str | None, *, experiment: str, home: Path, study_uid: str) -> tuple[StoredRun, ...]:
         place = places.resolve(uri, home)
-        with _reaching(place):
+        with places.reaching(place):
             return Store(place, experiment=experiment, home=home).runs(study_uid)
 
     def audit(
@@ -52,7 +50,7 @@ class _Mlflow:
         self, uri: str | None, *, experiment: str, home: Path, start: StudyStart, result: StudyResult
     ) -> Delivery:
         place, outbox = places.resolve(uri, home), Outbox(home, start.uid)
-        with outbox.alone(), _reaching(place):
+        with outbox.alone(), places.reaching(place):
             return audit.rebuild(lambda: Store(place, experiment=experiment, home=home), start, result, outbox)
 
     def promote(
@@ -66,19 +64,8 @@ class _Mlflow:
         release: Release,
     ) -> Registered:
         place = places.resolve(uri, home)
-        with atomic.alone(home / "promote.lock"), _reaching(place, "does not take the model"):
+        with atomic.alone(home / "promote.lock"), places.reaching(place, "does not take the model"):
             return registry.register(Store(place, experiment=experiment, home=home), start, result, release)
-
-
-@contextmanager
-def _reaching(place: str, what: str = "cannot be read") -> Iterator[None]:
-    try:
-        yield
-    except SearchlabError:
-        raise
-    except Exception as error:
-        words = f"the tracking store {places.redacted(place)} {what}: {places.reason_of(error)}"
-        raise ServiceError(words) from error
 
 
 TRACKER: Tracker = _Mlflow()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from searchlab.errors import ServiceError, SpecError
+from searchlab.errors import SpecError
 from searchlab.lazy import lazy
 from searchlab.tracking.mlflow import places
 
@@ -72,10 +72,7 @@ class Accounts:
         self._ask("POST", "/api/3.0/mlflow/users/permissions/grant", content)
 
     def _ask(self, method: str, path: str, content: dict[str, Any] | None = None) -> Any:
-        try:
+        with places.reaching(self._uri):
             answer = rest.http_request(self._host, path, method, **({} if content is None else {"json": content}))
             answer = rest.verify_rest_response(answer, path)
             return answer.json() if answer.content else {}
-        except Exception as error:  # whatever the client raises
-            reason = places.reason_of(error)
-            raise ServiceError(f"the MLflow server at {places.redacted(self._uri)}: {reason}") from error

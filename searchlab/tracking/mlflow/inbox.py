@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from searchlab.errors import SearchlabError, ServiceError, SpecError
+from searchlab.errors import ServiceError, SpecError
 from searchlab.lazy import lazy
 from searchlab.plain import printable
 from searchlab.redact import redacted
@@ -98,7 +98,7 @@ class Inboxes:
         Raises:
             ServiceError: The server cannot be reached, or does not let this user do that.
         """
-        with self._reaching():
+        with places.reaching(self._uri):
             names = self._accounts.names()
             users = [name for name in names if name not in without and name.isprintable()]
             for user in users:
@@ -113,7 +113,7 @@ class Inboxes:
 
     def open_to(self, user: str, experiment: str) -> None:
         """Let `user` write to an experiment, which is made where there is none."""
-        with self._reaching():
+        with places.reaching(self._uri):
             self._accounts.let(user, "EDIT", _experiment(self._client, experiment))
 
     def add(self, user: str, password: str) -> bool:
@@ -132,13 +132,13 @@ class Inboxes:
         if not self._ids:
             return ()
         owners = {experiment: user for user, experiment in self._ids.items()}
-        with self._reaching():
+        with places.reaching(self._uri):
             runs = self._client.search_runs(list(owners), where, order_by=["attributes.start_time ASC"])
         return tuple(_request(run, owners[run.info.experiment_id]) for run in runs)
 
     def fetch(self, request: Request, folder: Path) -> None:
         """Put the request's files into `folder`, and delete them on the server."""
-        with self._reaching():
+        with places.reaching(self._uri):
             artifacts.download_artifacts(
                 run_id=request.id, artifact_path="", dst_path=str(folder), tracking_uri=self._uri
             )
@@ -150,7 +150,7 @@ class Inboxes:
 
     def answer(self, request: str, stage: Stage, **content: Any) -> None:
         """Say how a request goes."""
-        with self._reaching():
+        with places.reaching(self._uri):
             text = redacted(json.dumps(content))
             if len(text) > LONGEST and "words" in content:  # the rest is short
                 words = str(content["words"])
@@ -159,11 +159,6 @@ class Inboxes:
             _tag(self._client, request, answer=text, stage=stage, turn="user")
             if stage in OVER:
                 self._client.set_terminated(request, "FINISHED" if stage == "ended" else "FAILED")
-
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        with _reaching(self._uri):
-            yield
 
 
 class Mail:
@@ -180,7 +175,7 @@ class Mail:
         self._uri = uri
         self.user = _user()
         begun = time.monotonic()
-        with _reaching(uri):
+        with places.reaching(uri):
             self._client = mlflow.MlflowClient(tracking_uri=uri)
             while (found := self._client.get_experiment_by_name(PREFIX + self.user)) is None:
                 if time.monotonic() - begun > MAKING:
@@ -203,23 +198,23 @@ class Mail:
             "searchlab.stage": stage,
             "searchlab.turn": "evaluator",
         }
-        with _reaching(self._uri):
+        with places.reaching(self._uri):
             run = self._client.create_run(self._inbox, run_name=f"{kind} {study}".strip(), tags=tags)
             return str(run.info.run_id)
 
     def send(self, request: str, file: Path) -> None:
         """Add a file to a request."""
-        with _reaching(self._uri):
+        with places.reaching(self._uri):
             self._client.log_artifact(request, str(file))
 
     def post(self, request: str) -> None:
         """All is sent."""
-        with _reaching(self._uri):
+        with places.reaching(self._uri):
             _tag(self._client, request, stage="waiting", turn="evaluator")
 
     def answer(self, request: str) -> Answer:
         """What the evaluator says by now."""
-        with _reaching(self._uri):
+        with places.reaching(self._uri):
             tags = self._client.get_run(request).data.tags
         content = json.loads(tags.get("searchlab.answer", "{}").replace(HERE, places.redacted(self._uri)))
         return Answer(tags["searchlab.stage"], content)
@@ -265,13 +260,3 @@ def _request(run: Any, user: str) -> Request:
         study=printable(tags.get("searchlab.study", "")),
         details=details if isinstance(details, dict) else {},
     )
-
-
-@contextmanager
-def _reaching(uri: str) -> Iterator[None]:
-    try:
-        yield
-    except SearchlabError:
-        raise
-    except Exception as error:  # whatever the client raises
-        raise ServiceError(f"the MLflow server at {places.redacted(uri)}: {places.reason_of(error)}") from error

@@ -6,11 +6,13 @@ import logging
 import os
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from searchlab import redact, urls
-from searchlab.errors import SpecError
+from searchlab.errors import SearchlabError, ServiceError, SpecError
 from searchlab.plain import printable
 
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
@@ -99,6 +101,22 @@ def knock(uri: str, timeout: float = 3.0) -> str | None:
     except OSError as error:
         return f"nothing answers at {parts.hostname}:{port} ({error.strerror or error})"
     return None
+
+
+@contextmanager
+def reaching(place: str, what: str = "cannot be read") -> Iterator[None]:
+    """Whatever MLflow's client raises inside becomes an error for people: who it was that did not do `what`, and why.
+
+    Raises:
+        ServiceError: The client raised something.
+    """
+    try:
+        yield
+    except SearchlabError:
+        raise
+    except Exception as error:
+        reason = (knock(place) if is_server(place) else None) or reason_of(error)
+        raise ServiceError(f"the tracking store {redacted(place)} {what}: {reason}") from error
 
 
 def page(uri: str, path: str) -> str:
