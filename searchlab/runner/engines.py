@@ -28,8 +28,8 @@ AUTO = "auto"
 FILE = "engine.json"
 """Of a study's folder: what trains it."""
 
-BACKENDS: Mapping[str, tuple[str, ...]] = {"fused": ("tensorflow",), "population": ("jax",)}
-"""The backends of the engines that do not run on all."""
+BACKENDS: Mapping[str, tuple[str, ...]] = {"fused": ("tensorflow",), "population": ("jax", "tensorflow")}
+"""The backends of the engines that do not run on all, the faster first."""
 
 DEFAULT_BACKEND = "tensorflow"
 
@@ -42,6 +42,13 @@ WORTH_COMPILING: Mapping[str, int] = {"mlp": 24, "rnn": 8}
 To compile a shape for JAX takes 2 to 4 s more than to trace it for TensorFlow (once; the next process has it in the
 cache).  A trial then takes 0.1 s less (perceptron on digits) or 1.1 s less (LSTM on 64 characters).  Convolutions run
 at three quarters of the speed of a matrix product or more on both.
+"""
+
+WORTH_STACKING: Mapping[str, int] = {"mlp": 16}
+"""Trials of one shape from which on a population on TensorFlow is faster than `fused`.
+
+Its programs have four lanes, which together take twice the time of a trial in `fused`.  Samplers that learn ask for one
+trial at a time at first, and so fill one lane.
 """
 
 JAX_CACHE = "jax-cache"
@@ -64,7 +71,7 @@ class Choice:
 
     def environment(self) -> dict[str, str]:
         """What a child needs for it."""
-        if self.engine != "population":
+        if self.engine != "population" or self.backend != "jax":
             return {"KERAS_BACKEND": self.backend}
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "searchlab" / JAX_CACHE
         return {
@@ -103,10 +110,11 @@ def settled(
 
     Why: another backend draws other first weights from a trial's seed, and the trials of a study shall compare.
     """
-    asked = training.engine
-    begun = _read(folder / FILE).get("engine")
-    if asked == AUTO and begun in candidates(training):
-        asked = begun
+    asked, begun = training.engine, _read(folder / FILE)
+    if asked == AUTO and begun.get("engine") in candidates(training):
+        asked = begun["engine"]
+    if asked == begun.get("engine") and named(training.backend) is None and _installed(begun["backend"]):
+        return _choice(asked, training, families, "asked for", backend=begun["backend"])
     return choose(asked, plan=training, families=families, measured=measured, trials_a_shape=trials_a_shape)
 
 
@@ -136,9 +144,13 @@ def choose(
         words = ", ".join(f"{name} {measured[name]:.2g} s" for name in possible)
         return _choice(engine, plan, families, f"the fastest here: {words} a trial")
     needed = max((WORTH_COMPILING.get(family, math.inf) for family in families), default=math.inf)
-    if "population" in possible and trials_a_shape >= needed:
+    if "population" in possible and backend_of("population", plan.backend) == "jax" and trials_a_shape >= needed:
         words = f"{trials_a_shape:.0f} trials share a compiled program, which pays from {needed:.0f} on"
         return _choice("population", plan, families, words)
+    needed = max((WORTH_STACKING.get(family, math.inf) for family in families), default=math.inf)
+    if "population" in possible and "fused" in possible and trials_a_shape >= needed:
+        words = f"{trials_a_shape:.0f} trials share a traced program, which pays from {needed:.0f} on"
+        return _choice("population", plan, families, words, backend="tensorflow")
     return _choice(possible[0], plan, families, _rule(possible[0], plan))
 
 
@@ -148,7 +160,7 @@ def candidates(plan: Plan) -> tuple[str, ...]:
     found = ["fit"]
     if plan.precision == "mixed_float16" or plan.jit_compile is True:
         return tuple(found)
-    if asked in (None, "jax") and _installed("jax"):
+    if any(asked in (None, backend) and _installed(backend) for backend in BACKENDS["population"]):
         found.insert(0, "population")
     if asked in (None, "tensorflow") and _installed("tensorflow"):
         found.insert(0, "fused")
@@ -187,13 +199,14 @@ def backend_of(engine: str, backend: str = AUTO) -> str:
     needed, asked = BACKENDS.get(engine), named(backend)
     if asked is not None:
         return asked
-    own = _configured()
-    return own if needed is None or own in needed else needed[0]
+    if needed is None:
+        return _configured()
+    return next((backend for backend in needed if _installed(backend)), needed[0])
 
 
-def _choice(engine: str, plan: Plan, families: tuple[str, ...], reason: str) -> Choice:
+def _choice(engine: str, plan: Plan, families: tuple[str, ...], reason: str, *, backend: str | None = None) -> Choice:
     """`engine`, once its library was seen to be there."""
-    backend = backend_of(engine, plan.backend)
+    backend = backend_of(engine, plan.backend) if backend is None else backend
     if not _installed(backend):
         what = f"the engine {engine!r}" if engine in BACKENDS else f"the backend {backend!r}"
         raise MissingExtra.of(backend, needed_for=what)
@@ -205,7 +218,7 @@ def _rule(engine: str, plan: Plan) -> str:
     if engine == "population":
         return "on the JAX backend many trials train at once"
     if engine == "fused":
-        return "one program a shape; show --engines measures whether population (extra jax) is faster here"
+        return "one program a shape; show --engines measures whether population (faster with the extra jax) is"
     if plan.precision == "mixed_float16":
         return "mixed_float16 needs the loss scaling of Keras's own fit"
     if plan.jit_compile is True:

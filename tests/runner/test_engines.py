@@ -12,7 +12,8 @@ from searchlab.errors import MissingExtra, SpecError
 from searchlab.records import Objective, TrainingPlan
 from searchlab.runner.calibration import trials_a_shape
 from searchlab.runner.check import check
-from searchlab.runner.engines import choose
+from searchlab.runner.engines import choose, settled
+from searchlab.spec import TrainingSpec
 from searchlab.spec.load import load_text
 
 PLAN = TrainingPlan(task="image_classification", objective=Objective("val_accuracy", "maximize"), epochs=2)
@@ -47,7 +48,7 @@ def test_auto_leaves_to_fit_what_only_fit_can_do(changes: dict[str, Any]) -> Non
 
 
 def test_what_was_measured_beats_the_rule() -> None:
-    choice = choose("auto", plan=PLAN, families=("cnn",), measured={"fit": 1.0, "fused": 2.0})
+    choice = choose("auto", plan=PLAN, families=("cnn",), measured={"fit": 1.0, "fused": 2.0, "population": 3.0})
     assert choice.engine == "fit" and "2 s" in choice.reason
 
 
@@ -62,7 +63,7 @@ def test_on_a_backend_without_a_faster_engine_auto_means_fit(monkeypatch: pytest
     assert (choice.engine, choice.backend) == ("fit", "torch")
 
 
-@pytest.mark.parametrize(("backend", "engine"), [("tensorflow", "fused"), ("jax", "population"), ("torch", "fit")])
+@pytest.mark.parametrize(("backend", "engine"), [("tensorflow", "population"), ("jax", "population"), ("torch", "fit")])
 def test_a_study_names_its_backend_and_auto_keeps_to_it(
     backend: str, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,8 +126,33 @@ def test_auto_takes_a_population_where_many_trials_share_a_program(monkeypatch: 
     many = choose("auto", plan=PLAN, families=("mlp",), trials_a_shape=40.0)
     assert (many.engine, many.backend, many.together) == ("population", "jax", 16)
     assert "40 trials" in many.reason
+    some = choose("auto", plan=PLAN, families=("mlp",), trials_a_shape=20.0)
+    assert (some.engine, some.backend, some.environment()) == (
+        "population",
+        "tensorflow",
+        {"KERAS_BACKEND": "tensorflow"},
+    )
     assert choose("auto", plan=PLAN, families=("mlp",), trials_a_shape=3.0).engine == "fused"
     assert choose("auto", plan=PLAN, families=("mlp", "of_my_own"), trials_a_shape=40.0).engine == "fused"
+
+
+def test_without_jax_only_dense_networks_are_stacked() -> None:
+    many = choose("auto", plan=PLAN, families=("mlp",), trials_a_shape=40.0)
+    assert (many.engine, many.backend, many.together) == ("population", "tensorflow", 16)
+    assert choose("auto", plan=PLAN, families=("rnn",), trials_a_shape=40.0).engine == "fused"
+    assert choose("population", plan=PLAN, families=("cnn",)).backend == "tensorflow"
+
+
+def test_a_study_that_was_begun_stays_on_its_backend(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """JAX, which a population would run on, was installed in between."""
+    spec = TrainingSpec(epochs=2)
+    choose("auto", plan=PLAN, families=("mlp",), trials_a_shape=40.0).keep(tmp_path)
+    install(monkeypatch, "tensorflow", "jax")
+    for asked in ("auto", "population"):
+        again = settled(tmp_path, spec.model_copy(update={"engine": asked}), families=("mlp",), measured={})
+        assert (again.engine, again.backend) == ("population", "tensorflow"), asked
+    install(monkeypatch, "jax")
+    assert settled(tmp_path, spec, families=("mlp",), measured={}).backend == "jax"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is special in the population engine; runs where Keras runs on JAX."""
+"""What is special in the population engine, on the backend that Keras runs on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import tiny_problem as tiny
 
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="Keras does not run on JAX here")
+ON_JAX = keras.backend.backend() == "jax"
+on_jax = pytest.mark.skipif(not ON_JAX, reason="Keras does not run on JAX here")
+on_tensorflow = pytest.mark.skipif(ON_JAX, reason="Keras does not run on TensorFlow here")
 
 
 def test_trials_that_leave_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +45,22 @@ def test_a_new_optimizer_joins_the_shape_s_program() -> None:
         assert one.metrics == pytest.approx(other.metrics, rel=1e-5)
 
 
+@on_tensorflow
+def test_what_is_no_small_dense_network_is_left_to_fused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among others that are stacked; a perceptron counts as large from a number of weights on."""
+    from searchlab.training.program import lanes
+
+    cnn = {"model": "cnn", "model.cnn.depth": 1, "model.cnn.width": 4, "optimizer": "adam", "training.batch_size": 32}
+    convolutional = tiny.trial_with(cnn, number=2)
+    large = tiny.trial(1, model__mlp__width=17)
+    monkeypatch.setattr(lanes, "SMALL", 65 * 16 + 17 * 10)
+    told, results = tiny.train("population", tiny.trial(0), large, convolutional)
+    assert [results[number].engine for number in range(3)] == ["population", "fused", "fused"]
+    alone, _ = tiny.train("fused", large, convolutional)
+    assert all(tiny.numbers(told[number]) == tiny.numbers(alone[number]) for number in (1, 2))
+
+
+@on_jax
 @pytest.mark.parametrize(
     ("size", "channels", "kernel", "strides", "padding"),
     [
@@ -62,6 +80,7 @@ def test_convolutions_and_their_gradients_are_those_of_keras(
     assert_same(keras.layers.Conv2D(3, kernel, strides=strides, padding=padding), (*size, channels))
 
 
+@on_jax
 @pytest.mark.parametrize("size", [(4, 4), (5, 7)])
 def test_poolings_and_their_gradients_are_those_of_keras_where_pixels_are_equal_too(size: tuple[int, int]) -> None:
     assert_same(keras.layers.MaxPooling2D(2), (*size, 3), rounded=True)

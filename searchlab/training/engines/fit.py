@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
@@ -29,14 +28,9 @@ from searchlab.training import Engine, Progress
 from searchlab.training.account import Account
 from searchlab.training.handover import Abandoned, handover
 from searchlab.training.order import InOrder
+from searchlab.training.program.feed import validation_batch
 from searchlab.training.recipe import Recipe, precision, summary_of
 from searchlab.training.stages import Stage, ends, stages
-
-VALIDATION_BATCH = 256
-"""Examples in each validation batch, at least, where they are small; metrics do not depend on it."""
-
-VALIDATION_BYTES = 16 << 20
-"""Bytes of such a batch, at most: the first layer's outputs are many times as much."""
 
 
 class Fit:
@@ -114,11 +108,6 @@ def _train(
     finally:
         model = watch = stage = None
         keras.utils.clear_session()
-
-
-def validation_batch(shape: tuple[int, ...], batch_size: int) -> int:
-    """How many examples of `shape` are judged at a time by a trial that trains on `batch_size` at a time."""
-    return max(batch_size, min(VALIDATION_BATCH, VALIDATION_BYTES // (4 * math.prod(shape))))
 
 
 def _judged(validation: Arrays, batch_size: int) -> Any:

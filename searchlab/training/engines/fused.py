@@ -22,28 +22,19 @@ import numpy as np
 import tensorflow as tf
 
 from searchlab.data import Array, SearchSplits
-from searchlab.data.rows import is_in_memory
 from searchlab.optim import Memory
 from searchlab.records import Cohort, TrainingPlan
 from searchlab.tasks import Arrays, Encoding
 from searchlab.training import Engine, Progress
 from searchlab.training.account import Account
-from searchlab.training.engines.fit import instead, validation_batch
+from searchlab.training.engines.fit import instead
 from searchlab.training.order import order
 from searchlab.training.program import steps
 from searchlab.training.program.dials import NotShared
+from searchlab.training.program.feed import Feed, validation_batch
 from searchlab.training.program.steps import State
 from searchlab.training.program.template import Template, shape_of
 from searchlab.training.recipe import Recipe
-
-RESIDENT = 2 << 30
-"""Bytes of training examples that are kept on the device whole; more are sent in pieces."""
-
-PIECE = 256 << 20
-"""Bytes of such a piece, about."""
-
-OUTPUTS = 1 << 22
-"""Numbers of output that are held between two looks at the metrics, at most."""
 
 PROGRAMS = 24
 """Shapes whose programs are kept, the least recently used goes first; each holds some MB of traced graph."""
@@ -66,7 +57,7 @@ class Program:
         started: State = tf.nest.map_structure(tf.constant, state)
         return started
 
-    def train(self, state: State, knobs: steps.Knobs, data: _Data, rows: Array, rates: Array, batch: int) -> Any:
+    def train(self, state: State, knobs: steps.Knobs, data: Feed, rows: Array, rates: Array, batch: int) -> Any:
         """The state after an epoch over `rows` in batches of `batch`, its total loss and the metrics' variables."""
         metrics = steps.fresh_metrics(self._metrics)
         total = tf.constant(0.0)
@@ -75,18 +66,18 @@ class Program:
             x, y, order = data.rows(rows[begin : begin + size])
             piece = rates[begin // batch : -(-min(begin + size, len(rows)) // batch)]
             state, total, metrics = self._train(
-                state, knobs, x, y, tf.constant(order, tf.int32), tf.constant(piece), tf.constant(batch), total, metrics
+                state, knobs, x, y, tf.constant(order), tf.constant(piece), tf.constant(batch), total, metrics
             )
         return state, total / float(len(rows)), metrics
 
-    def judge(self, state: State, data: _Data, batch: int) -> list[list[Any]]:
+    def judge(self, state: State, data: Feed, batch: int) -> list[list[Any]]:
         """The metrics' variables after all validation examples."""
         metrics = steps.fresh_metrics(self._metrics)
         rows = np.arange(len(data), dtype=np.int64)
         size = data.piece(batch, self.template.model.output_shape[-1])
         for begin in range(0, len(rows), size):
             x, y, order = data.rows(rows[begin : begin + size])
-            places = tf.constant(order, tf.int32)
+            places = tf.constant(order)
             metrics = self._judge(state.flat, state.others, x, y, places, tf.constant(batch), metrics)
         return metrics
 
@@ -110,8 +101,9 @@ class Program:
             rows = order[i * batch : tf.minimum((i + 1) * batch, count)]
             with tf.GradientTape() as tape:
                 tape.watch(state.flat)
+                trainable = self.template.parts(state.flat)
                 loss, (outputs, others) = steps.batch_loss(
-                    self.template, state.flat, state.others, knobs.dials, tf.gather(x, rows), tf.gather(y, rows)
+                    self.template, trainable, state.others, knobs.dials, tf.gather(x, rows), tf.gather(y, rows)
                 )
             gradient = steps.clipped(tape.gradient(loss, state.flat), knobs.clip)
             step = state.step + 1.0
@@ -142,36 +134,12 @@ class Program:
         return steps.add_to_metrics(self._metrics, metrics, tf.gather(y, order), collected.concat())
 
 
-class _Data:
-    """Examples: on the device where they fit, else sent in pieces."""
-
-    def __init__(self, arrays: Arrays) -> None:
-        self._arrays = arrays
-        self._is_resident = is_in_memory(arrays.x) and arrays.x.nbytes <= RESIDENT
-        self._row = max(1, arrays.x.nbytes // max(1, len(arrays)))
-        self.whole: tuple[Any, ...] = (tf.constant(arrays.x), tf.constant(arrays.y)) if self._is_resident else ()
-
-    def __len__(self) -> int:
-        return len(self._arrays)
-
-    def piece(self, batch: int, units: int) -> int:
-        """Examples to take at a time: whole batches."""
-        most = OUTPUTS // units if self._is_resident else min(OUTPUTS // units, PIECE // self._row)
-        return max(1, most // batch) * batch
-
-    def rows(self, rows: Array) -> tuple[Any, Any, Array]:
-        """Arrays on the device, and the places of `rows` in them."""
-        if self._is_resident:
-            return self.whole[0], self.whole[1], rows
-        return tf.constant(self._arrays.x[rows]), tf.constant(self._arrays.y[rows]), np.arange(len(rows))
-
-
 class Fused:
     """Trains a cohort's trials one after another, each by its shape's program."""
 
     def __init__(self) -> None:
         self._programs: OrderedDict[object, Program] = OrderedDict()
-        self._data: tuple[SearchSplits[Arrays], _Data, _Data] | None = None
+        self._data: tuple[SearchSplits[Arrays], Feed, Feed] | None = None
 
     def train(self, cohort: Cohort, plan: TrainingPlan, encoding: Encoding, splits: SearchSplits[Arrays]) -> Progress:
         """See `Engine`."""
@@ -236,9 +204,9 @@ class Fused:
         self._programs.move_to_end(key)
         return self._programs[key]
 
-    def _on_device(self, splits: SearchSplits[Arrays]) -> tuple[_Data, _Data]:
+    def _on_device(self, splits: SearchSplits[Arrays]) -> tuple[Feed, Feed]:
         if self._data is None or self._data[0] is not splits:
-            self._data = (splits, _Data(splits.train), _Data(splits.validation))
+            self._data = (splits, Feed(splits.train, tf.constant), Feed(splits.validation, tf.constant))
         return self._data[1:]
 
 

@@ -97,13 +97,13 @@ def first(recipe: Recipe, template: Template) -> State:
 
 
 def batch_loss(
-    template: Template, flat: Any, others: Sequence[Any], dials: Any, x: Any, y: Any, present: Any = None
+    template: Template, trainable: Sequence[Any], others: Sequence[Any], dials: Any, x: Any, y: Any, present: Any = None
 ) -> tuple[Any, tuple[Any, list[Any]]]:
     """What is minimized on a batch, and the outputs and the other variables after it.
 
-    `present` (b,) is 1 for the examples and 0 for those that only fill the batch up; None stands for all ones.
+    `trainable` are the `template.parts` of the weights.  `present` (b,) is 1 for the examples and 0 for those that only
+    fill the batch up; None stands for all ones.
     """
-    trainable = template.parts(flat)
     with template.dials.turned(dials):
         outputs, others, losses = template.model.stateless_call(trainable, others, x, training=True, return_losses=True)
         loss = template.loss(y, outputs, sample_weight=present)
@@ -122,8 +122,11 @@ def outputs_of(template: Template, flat: Any, others: Sequence[Any], x: Any) -> 
 
 
 def clipped(gradient: Any, longest: Any) -> Any:
-    """`gradient`, shortened to `longest` where it is longer; NaN where its length is not finite, as Keras has it."""
-    length = ops.sqrt(ops.sum(ops.square(gradient)))
+    """`gradient` (…, weights), shortened to `longest` (…, 1) where it is longer.
+
+    NaN where its length is not finite, as Keras has it.
+    """
+    length = ops.sqrt(ops.sum(ops.square(gradient), axis=-1, keepdims=True))
     scale = longest * ops.minimum(1.0 / length, 1.0 / longest) + (length - length)
     return gradient * ops.where(ops.isfinite(longest), scale, 1.0)
 
