@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 from tiny_backbones import file_of
-from tiny_problem import MLP, numbers, plan, problem, runnable, trial_with
+from tiny_problem import MLP, compiled, numbers, plan, problem, trial_with
 
 from searchlab.data import SearchSplits
 from searchlab.models import FAMILIES
@@ -93,7 +93,7 @@ def test_has_the_numbers_of_the_whole_model(tmp_path: Path) -> None:
     assert "which is frozen" in (results[0].summary or "")
 
 
-@pytest.mark.parametrize("engine", runnable("fused", "population"))
+@pytest.mark.parametrize("engine", compiled())
 def test_any_engine_trains_heads(engine: str, tmp_path: Path) -> None:
     fit, _ = train("fit", trial(0), trial(1, dropout=0.4), under=cached(tmp_path))
     other, results = train(engine, trial(0), trial(1, dropout=0.4), under=cached(tmp_path))

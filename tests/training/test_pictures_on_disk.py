@@ -56,7 +56,7 @@ def test_they_are_encoded_as_those_in_memory(folder: str, on_disk: Problem, monk
         np.testing.assert_array_equal(splits.validation.x[np.array([[3, 1]])], whole.validation.x[np.array([[3, 1]])])
 
 
-@pytest.mark.parametrize("engine", tiny.runnable("fit", "fused", "population"))
+@pytest.mark.parametrize("engine", ("fit", *tiny.compiled()))
 def test_every_engine_learns_the_same_from_them(engine: str, folder: str, on_disk: Problem) -> None:
     lazy, results = tiny.train(engine, tiny.trial(), on=on_disk)
     with pytest.MonkeyPatch.context() as patch:

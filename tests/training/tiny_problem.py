@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -40,6 +41,12 @@ def runnable(*names: str) -> tuple[str, ...]:
 
     backend = keras.backend.backend()
     return tuple(name for name in names if backend in BACKENDS.get(name, (backend,)))
+
+
+def compiled() -> tuple[str, ...]:
+    """The compiled engine of this process's backend; with SEARCHLAB_ENGINES=all, all that it can run."""
+    found = runnable("fused", "population")
+    return found if os.environ.get("SEARCHLAB_ENGINES") == "all" else found[:1]
 
 
 @cache

@@ -3,7 +3,10 @@
     template.py       the Keras model of a shape, built once; the first weights of any trial by its seed
     dials.py          the numbers inside it that trials differ in: dropout rates, L2 weights, label smoothing
     steps.py          pure functions: loss of a batch, update of all weights, metrics
+    feed.py           how examples reach the device: whole, or in pieces
+    lanes.py          trials side by side in one program: which, how many, and what a backend has to give
+    on_jax.py, on_tensorflow.py    the programs of a population: `jax.jit` and `vmap`; `tf.function` and `vectorized_map`
     convolution.py    convolutions and poolings in the form that is fast on JAX
 
-An engine adds what its backend has for loops and gradients (`tf.function`; `jax.jit` and `vmap`).
+The engine `fused` has its program, of one trial, beside it.
 """

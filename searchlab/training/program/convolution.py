@@ -4,7 +4,7 @@ Why: on a CPU, XLA has good kernels for a convolution that reads (batch, height,
 into that form only outside of loops.  The gradients that JAX derives are such others, and every training step is inside
 a loop: 16 → 32 channels on 16×16 images, 32 examples, take 0.9 ms forwards, 122 and 30 ms backwards.  Here both
 gradients are written as convolutions of that form: 1.2 and 0.9 ms.  The kernels of several trials make it a grouped
-convolution, which is slow again; so trials take turns on a CPU (`population.lanes`).  On other devices a convolution
+convolution, which is slow again; so trials take turns on a CPU (`on_jax.lanes_of`).  On other devices a convolution
 over the kernels of many trials is patches times a batch of matrices.
 
 Turned down on a CPU: patches (1.4, 1.6 and 2.2 ms; three times as long on 32×32 images), one product for each tap of

@@ -10,7 +10,6 @@ it has one.
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import sys
 from collections.abc import Sequence
@@ -20,10 +19,6 @@ import keras
 import numpy as np
 
 from searchlab.data import Array
-from searchlab.errors import MissingExtra
-
-if importlib.util.find_spec("jax") is None:
-    raise MissingExtra.of("jax", needed_for="the engine 'population'")
 
 import jax
 import jax.numpy as jnp
