@@ -5,7 +5,8 @@
     steps.py          pure functions: loss of a batch, update of all weights, metrics
     feed.py           how examples reach the device: whole, or in pieces
     lanes.py          trials side by side in one program: which, how many, and what a backend has to give
-    on_jax.py, on_tensorflow.py    the programs of a population: `jax.jit` and `vmap`; `tf.function` and `vectorized_map`
+    on_jax.py         the programs of a population under `jax.jit` and `vmap`
+    on_tensorflow.py  the same under `tf.function` and `vectorized_map`
     convolution.py    convolutions and poolings in the form that is fast on JAX
 
 The engine `fused` has its program, of one trial, beside it.

@@ -15,16 +15,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-import numpy as np
-
-from searchlab.data import Array
-
 import jax
 import jax.numpy as jnp
+import keras
+import numpy as np
 from jax import lax
 from keras.src.utils import module_utils
 
+from searchlab.data import Array
 from searchlab.tasks import Arrays
 from searchlab.training.program import steps
 from searchlab.training.program.convolution import quicken
