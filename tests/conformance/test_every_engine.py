@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -21,7 +22,9 @@ sys.path.append(TRAINING)
 
 import tiny_problem as tiny  # noqa: E402
 
-RUNNABLE = tiny.runnable(*ENGINES.names())
+SAMPLE = ENGINES.names() if keras.backend.backend() == "tensorflow" else ("population",)
+"""What runs with all tests: `fit` is the same code on every backend."""
+RUNNABLE = tiny.runnable(*(ENGINES.names() if os.environ.get("SEARCHLAB_ENGINES") == "all" else SAMPLE))
 
 pytestmark = pytest.mark.parametrize("engine", RUNNABLE)
 
