@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ENGINE_TESTS := tests/conformance/test_engines_agree.py tests/conformance/test_every_engine.py
 MORE_ENGINE_TESTS := tests/conformance/test_every_augmentation.py tests/training/test_frozen.py \
-  tests/training/test_population.py tests/training/test_pictures_on_disk.py
+  tests/training/test_population.py tests/training/test_draws.py tests/training/test_pictures_on_disk.py
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-emit-find-links --no-header --no-annotate
 BY_PINS := --constraint requirements.lock
@@ -28,7 +28,7 @@ test: $(READY)  ## Every test, on all cores; then the engines on Keras's JAX bac
 	$(MAKE) test-jax
 
 test-jax: $(READY)  ## The engines on Keras's JAX backend.
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) tests/training/test_population.py
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) tests/training/test_population.py tests/training/test_draws.py
 
 test-engines: $(READY)  ## Every engine beside fit, in all cases (make test and make test-jax have a sample).
 	SEARCHLAB_ENGINES=all $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) tests/conformance/test_engines_across_backends.py \

@@ -29,7 +29,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "h5py": ("models/archive.py",),
     "keras_hub": ("models/backbones/keras_hub.py",),
     "tensorflow": ("training/engines/fused.py", "training/program/on_tensorflow.py"),
-    "jax": ("training/program/on_jax.py", "training/program/convolution.py"),
+    "jax": ("training/program/on_jax.py", "training/program/convolution.py", "training/program/draws.py"),
     "torch": (),
     "pynvml": ("nvml.py",),
     "optuna": ("search",),

@@ -114,6 +114,14 @@ class Recognized(Protocol):
         """
 
 
+@runtime_checkable
+class Sized(Protocol):
+    """A source that can tell the form of an example before it is read; it has this beside what `Source` asks."""
+
+    def shape(self, options: Any, folder: Path) -> tuple[int, ...] | None:
+        """The shape of one x, found without reading the data; None where it cannot be told."""
+
+
 class Split(Protocol):
     """A rule that parts examples in three.  A file in `data/splits/` binds one to `SPLIT`."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from searchlab import atomic, devices, seeds
+from searchlab.data import SOURCES, Sized
 from searchlab.errors import ServiceError
 from searchlab.executors import EXECUTORS, Message, Pool
 from searchlab.records import Cohort, TrainingPlan, Trial, TrialResult
@@ -88,7 +90,20 @@ def choice_of(spec: StudySpec, home: Home) -> engines.Choice:
         families=families_of(spec),
         measured=known(spec, home),
         trials_a_shape=trials_a_shape(spec),
+        numbers=numbers_of(spec),
     )
+
+
+def numbers_of(spec: StudySpec) -> int | None:
+    """How many numbers an example of the study has, where its source can tell before it is read."""
+    source = SOURCES.get(spec.data.source.name)
+    if not isinstance(source, Sized):
+        return None
+    try:
+        shape = source.shape(source.Options(**spec.data.source.options), spec.folder)
+    except ValueError:  # faults of the study file are told elsewhere
+        return None
+    return None if shape is None else math.prod(shape)
 
 
 def trials_a_shape(spec: StudySpec) -> float:

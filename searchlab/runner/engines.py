@@ -36,12 +36,20 @@ DEFAULT_BACKEND = "tensorflow"
 TOGETHER: Mapping[str, int] = {"mlp": 16, "cnn": 4, "rnn": 4}
 """Trials that a population of such networks is given at once; on a CPU core more of them only wait for the caches."""
 
-WORTH_COMPILING: Mapping[str, int] = {"mlp": 24, "rnn": 8}
-"""Trials of one shape from which on a population is faster on a CPU than `fused`, compiling included.
+WORTH_COMPILING: Mapping[str, int] = {"mlp": 24, "cnn": 12, "rnn": 3}
+"""Trials of one shape from which on a population on JAX is faster on a CPU than `fused`, compiling included.
 
-To compile a shape for JAX takes 2 to 4 s more than to trace it for TensorFlow (once; the next process has it in the
-cache).  A trial then takes 0.1 s less (perceptron on digits) or 1.1 s less (LSTM on 64 characters).  Convolutions run
-at three quarters of the speed of a matrix product or more on both.
+To compile a shape for JAX takes 1 to 2 s more than to trace it for TensorFlow (once; the next process has it in the
+cache).  Measured in pairs, two cores, trials a minute with an empty cache and again: CNN on 8×8 pixels, 40 trials a
+shape 126 and 167 (`fused` 107 and 118), 2.2 trials a shape 54 and 78 (100 and 114); LSTM on 64 characters, 3.3 trials
+a shape 48 and 64 (41 and 44).
+"""
+
+SMALL_PICTURE = 150
+"""Numbers of a picture up to which that holds of convolutions.
+
+Of 16×16 pixels an epoch takes 43 ms in place of 55 (width 16) or 117 in place of 121 (width 32); of 32×32 pixels a
+study of 40 trials of one shape made 37 and 38 trials a minute (`fused` 40 and 41).
 """
 
 WORTH_STACKING: Mapping[str, int] = {"mlp": 16}
@@ -105,6 +113,7 @@ def settled(
     families: tuple[str, ...],
     measured: Mapping[str, float],
     trials_a_shape: float = 1.0,
+    numbers: int | None = None,
 ) -> Choice:
     """`choose` for the study in `folder`; with "auto" a study that was begun stays with its engine and backend.
 
@@ -115,7 +124,9 @@ def settled(
         asked = begun["engine"]
     if asked == begun.get("engine") and named(training.backend) is None and _installed(begun["backend"]):
         return _choice(asked, training, families, "asked for", backend=begun["backend"])
-    return choose(asked, plan=training, families=families, measured=measured, trials_a_shape=trials_a_shape)
+    return choose(
+        asked, plan=training, families=families, measured=measured, trials_a_shape=trials_a_shape, numbers=numbers
+    )
 
 
 def choose(
@@ -125,11 +136,12 @@ def choose(
     families: tuple[str, ...],
     measured: Mapping[str, float] | None = None,
     trials_a_shape: float = 1.0,
+    numbers: int | None = None,
 ) -> Choice:
     """The engine that was `asked` for by name, or with "auto" the fastest that there is.
 
     `measured` holds seconds a trial by engine, where this machine has tried them on such a study; `trials_a_shape` is
-    how many trials of the study share a compiled program.
+    how many trials of the study share a compiled program, `numbers` how many an example has, if that is known.
 
     Raises:
         SpecError: The engine asked for does not run on the backend that is named, or two are named.
@@ -143,7 +155,8 @@ def choose(
         engine = min(possible, key=lambda name: measured[name])
         words = ", ".join(f"{name} {measured[name]:.2g} s" for name in possible)
         return _choice(engine, plan, families, f"the fastest here: {words} a trial")
-    needed = max((WORTH_COMPILING.get(family, math.inf) for family in families), default=math.inf)
+    is_large = "cnn" in families and (numbers is None or numbers > SMALL_PICTURE)
+    needed = math.inf if is_large else max((WORTH_COMPILING.get(f, math.inf) for f in families), default=math.inf)
     if "population" in possible and backend_of("population", plan.backend) == "jax" and trials_a_shape >= needed:
         words = f"{trials_a_shape:.0f} trials share a compiled program, which pays from {needed:.0f} on"
         return _choice("population", plan, families, words)

@@ -11,7 +11,7 @@ import pydantic
 import pytest
 from PIL import Image
 
-from searchlab.data import SOURCES, Recognized
+from searchlab.data import SOURCES, Recognized, Sized
 from searchlab.data.digest import of_examples
 from searchlab.data.parts import is_labels
 from searchlab.data.prepare import load_search, prepare
@@ -140,6 +140,13 @@ class TestEverySource:
             store=tmp_path / "other",
         )
         assert again.digest == prepared.digest
+
+    def test_tells_the_form_of_an_example_before_it_is_read(self, case):
+        source, options, folder = case
+        if not isinstance(source, Sized):
+            pytest.skip("cannot tell")
+        expected = source.load(options, folder).examples.x.shape[1:]
+        assert np.prod(source.shape(options, folder)) == np.prod(expected)
 
     @pytest.mark.parametrize("case", RECOGNIZED, indirect=True)
     def test_recognizes_its_data_until_they_change(self, case):

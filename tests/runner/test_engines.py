@@ -6,11 +6,12 @@ import dataclasses
 import importlib.util
 from typing import Any
 
+import numpy as np
 import pytest
 
 from searchlab.errors import MissingExtra, SpecError
 from searchlab.records import Objective, TrainingPlan
-from searchlab.runner.calibration import trials_a_shape
+from searchlab.runner.calibration import numbers_of, trials_a_shape
 from searchlab.runner.check import check
 from searchlab.runner.engines import choose, settled
 from searchlab.spec import TrainingSpec
@@ -134,6 +135,28 @@ def test_auto_takes_a_population_where_many_trials_share_a_program(monkeypatch: 
     )
     assert choose("auto", plan=PLAN, families=("mlp",), trials_a_shape=3.0).engine == "fused"
     assert choose("auto", plan=PLAN, families=("mlp", "of_my_own"), trials_a_shape=40.0).engine == "fused"
+
+
+def test_a_population_of_convolutions_is_for_small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, "tensorflow", "jax")
+    for numbers, engine in ((64, "population"), (1024, "fused"), (None, "fused")):
+        choice = choose("auto", plan=PLAN, families=("cnn",), trials_a_shape=40.0, numbers=numbers)
+        assert choice.engine == engine, numbers
+    assert choose("auto", plan=PLAN, families=("cnn",), trials_a_shape=2.0, numbers=64).engine == "fused"
+    assert choose("auto", plan=PLAN, families=("rnn",), trials_a_shape=3.3).engine == "population"
+
+
+def test_the_size_of_an_example_is_known_before_it_is_read(tmp_path: Any) -> None:
+    np.savez(tmp_path / "d.npz", x=np.zeros((5, 6, 7), np.uint8), y=np.arange(5))
+    content = """
+study: s
+data: {source: npz, path: %s, x: %s, kind: images}
+task: image_classification
+space: {model: cnn}
+"""
+    assert numbers_of(load_text(content % (tmp_path / "d.npz", "x"))) == 42
+    assert numbers_of(load_text(content % (tmp_path / "d.npz", "z"))) is None
+    assert numbers_of(load_text(content % (tmp_path / "none.npz", "x"))) is None
 
 
 def test_without_jax_only_dense_networks_are_stacked() -> None:

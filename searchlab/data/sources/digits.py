@@ -33,6 +33,10 @@ class Digits:
         examples = Examples(x=shades.astype(np.float32).reshape(-1, 8, 8, 1), y=labels.astype(np.int64))
         return Collection(examples, "images", "1797 handwritten digits of 8 × 8 pixels (scikit-learn)")
 
+    def shape(self, options: DigitsOptions, folder: Path) -> tuple[int, ...]:
+        """See `Sized`."""
+        return 8, 8, 1
+
 
 def _read() -> tuple[Array, Array]:
     """(1797, 64) shades and (1797,) labels, from scikit-learn's own file: to import all of it takes a second."""

@@ -65,6 +65,10 @@ class Glyphs:
             Examples(x=x[..., None], y=y), "images", words, facts={"fonts": [font.stem for font in fonts]}
         )
 
+    def shape(self, options: GlyphsOptions, folder: Path) -> tuple[int, ...]:
+        """See `Sized`."""
+        return options.size, options.size, 1
+
 
 def _fonts(folder: Path | None) -> list[Path]:
     if folder is not None:

@@ -194,7 +194,8 @@ class Population:
             raise NotShared("mixed_float16 needs a scaled loss")
         key = shape_of(recipe)
         if key not in self._templates:
-            template = Template(recipe)
+            with side.drawing():
+                template = Template(recipe)
             side.prepare(template)
             self._templates[key] = template
             if len(self._templates) > PROGRAMS:
@@ -228,10 +229,11 @@ def _begun(program: Program, members: Sequence[_Member]) -> _Group:
     """A group before its first epoch."""
     filled = _filled_up(members, program.lanes)
     knobs = program.knobs([member.recipe for member in filled])
-    states = [
-        steps.first(member.recipe, program.template) if member.saved is None else steps.from_arrays(member.saved)
-        for member in filled
-    ]
+    with side.drawing():
+        states = [
+            steps.first(member.recipe, program.template) if member.saved is None else steps.from_arrays(member.saved)
+            for member in filled
+        ]
     return _Group(_with_gaps(members, program.lanes), program.start(states), knobs)
 
 

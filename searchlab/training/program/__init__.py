@@ -7,6 +7,7 @@
     lanes.py          trials side by side in one program: which, how many, and what a backend has to give
     on_jax.py         the programs of a population under `jax.jit` and `vmap`
     on_tensorflow.py  the same under `tf.function` and `vectorized_map`
+    draws.py          first weights on JAX, drawn without compiling
     convolution.py    convolutions and poolings in the form that is fast on JAX
 
 The engine `fused` has its program, of one trial, beside it.

@@ -9,6 +9,7 @@ and 34 in 4 lanes, whose pictures no cache holds; an LSTM 26 alone and in 8 lane
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import keras
@@ -76,6 +77,9 @@ class Side(Protocol):
     """What a backend has for a population: the modules `on_jax` and `on_tensorflow`."""
 
     Program: type[Program]
+
+    def drawing(self) -> AbstractContextManager[None]:
+        """Inside, first weights are drawn in the way that is fast here."""
 
     def prepare(self, template: Template) -> None:
         """Bring a new template's model into the form that is fast here."""

@@ -26,6 +26,7 @@ from searchlab.data import Array
 from searchlab.tasks import Arrays
 from searchlab.training.program import steps
 from searchlab.training.program.convolution import quicken
+from searchlab.training.program.draws import drawing as drawing
 from searchlab.training.program.feed import Feed, validation_batch
 from searchlab.training.program.lanes import LANES, is_small_and_dense
 from searchlab.training.program.steps import State

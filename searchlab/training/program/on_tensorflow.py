@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -192,6 +193,11 @@ class Program:
         return [
             steps.add_to_metrics(self._metrics, metrics[lane], y[lane], outputs[:, lane]) for lane in range(self.lanes)
         ]
+
+
+def drawing() -> AbstractContextManager[None]:
+    """Nothing: TensorFlow draws without compiling."""
+    return contextlib.nullcontext()
 
 
 def prepare(template: Template) -> None:
