@@ -35,6 +35,21 @@ def test_trials_that_leave_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tiny.numbers(alone[8]) == tiny.numbers(epochs[8])
 
 
+def test_a_smaller_program_for_those_that_stay_keeps_their_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, where lanes follow the number of trials: eight lanes of three optimizers, then two of one."""
+    from searchlab.training.engines import population
+
+    monkeypatch.setattr(population.side, "lanes_of", lambda template, batch, count: 8 if count > 2 else 2)
+    names = [*["adam", "sgd"] * 3, "rmsprop"]
+    kinds = {name: {"optimizer": name, f"optimizer__{name}__learning_rate": 0.01} for name in names}
+    trials = [tiny.trial(i, seed=i, model__mlp__width=21, **kinds[name]) for i, name in enumerate(names)]
+    epochs, results = tiny.train("population", *trials, verdict=lambda epoch: epoch.trial != 6)
+    assert results[6].state == "complete"
+    expected, _ = tiny.train("fit", trials[6])
+    for one, other in zip(epochs[6], expected[6], strict=True):
+        assert one.metrics == pytest.approx(other.metrics, rel=1e-5)
+
+
 def test_a_new_optimizer_joins_the_shape_s_program() -> None:
     width = {"model__mlp__width": 19}
     before, _ = tiny.train("population", tiny.trial(0, **width))

@@ -181,11 +181,7 @@ class Population:
         smaller = self._program(key, alive) if lanes * 4 <= program.lanes else program
         if smaller is program and len(groups) <= -(-len(alive) // program.lanes):
             return program, groups
-        held = [
-            (member, program.lane((group.state, group.knobs), lane))
-            for group in groups
-            for lane, member in group.alive()
-        ]
+        held = [(member, program.lane(group.state, lane)) for group in groups for lane, member in group.alive()]
         return smaller, [_regrouped(smaller, some) for some in _dealt(held, smaller.lanes)]
 
     def _template(self, recipe: Recipe) -> Template:
@@ -234,15 +230,15 @@ def _begun(program: Program, members: Sequence[_Member]) -> _Group:
             steps.first(member.recipe, program.template) if member.saved is None else steps.from_arrays(member.saved)
             for member in filled
         ]
-    return _Group(_with_gaps(members, program.lanes), program.start(states), knobs)
+    return _Group(_with_gaps(members, program.lanes), program.stacked(states), knobs)
 
 
 def _regrouped(program: Program, held: Sequence[tuple[_Member, Any]]) -> _Group:
     """A group of trials that have begun, from what their lanes held."""
-    members = [member for member, _ in held]
-    arrays = _filled_up([arrays for _, arrays in held], program.lanes)
-    state, knobs = (program.stacked([pair[i] for pair in arrays]) for i in (0, 1))
-    return _Group(_with_gaps(members, program.lanes), state, knobs)
+    filled = _filled_up(held, program.lanes)
+    knobs = program.knobs([member.recipe for member, _ in filled])  # another program counts optimizers otherwise
+    state = program.stacked([state for _, state in filled])
+    return _Group(_with_gaps([member for member, _ in held], program.lanes), state, knobs)
 
 
 def _launch(program: Program, group: _Group, train: Feed, validation: Feed) -> None:

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import keras
+import numpy as np
 
 from searchlab.data import Array
 from searchlab.tasks import Arrays
@@ -42,6 +43,14 @@ def is_small_and_dense(template: Template) -> bool:
     return template.parameter_count <= SMALL and all(isinstance(layer, _DENSE) for layer in layers)
 
 
+def knobs_of(program: Program, recipes: Sequence[Recipe]) -> list[steps.Knobs]:
+    """The numbers of these trials; their optimizers are counted among those of `program`, whose order they are in."""
+    places = [program.optimizers.index(recipe.optimizer.name) for recipe in recipes]
+    assert places == sorted(places)
+    found = [steps.knobs(recipe, program.template) for recipe in recipes]
+    return [one._replace(optimizer=np.asarray(place, np.int32)) for one, place in zip(found, places, strict=True)]
+
+
 class Program(Protocol):
     """A shape with a batch size and the rules of some optimizers, compiled once for a number of lanes."""
 
@@ -51,11 +60,8 @@ class Program(Protocol):
 
     def __init__(self, template: Template, *, batch: int, optimizers: tuple[str, ...], lanes: int) -> None: ...
 
-    def start(self, states: Sequence[State]) -> State:
-        """These states of one trial each, side by side on the device."""
-
     def knobs(self, recipes: Sequence[Recipe]) -> steps.Knobs:
-        """The numbers of these trials; the optimizers are counted among this program's."""
+        """The numbers of these trials."""
 
     def stacked(self, trials: Sequence[Any]) -> Any:
         """Structures of arrays side by side, on the device."""

@@ -28,7 +28,7 @@ from searchlab.training.program import steps
 from searchlab.training.program.convolution import quicken
 from searchlab.training.program.draws import drawing as drawing
 from searchlab.training.program.feed import Feed, validation_batch
-from searchlab.training.program.lanes import LANES, is_small_and_dense
+from searchlab.training.program.lanes import LANES, is_small_and_dense, knobs_of
 from searchlab.training.program.steps import State
 from searchlab.training.program.template import Template
 from searchlab.training.recipe import Recipe
@@ -62,16 +62,9 @@ class Program:
         self._judge = self._compiled(self._validation, (0, 0, None, 0, None, None), donated=(3,))
         self._sum_up = self._compiled(self._results, (0, 0, 0))
 
-    def start(self, states: Sequence[State]) -> State:
-        """These states of one trial each, side by side on the device."""
-        state: State = self.stacked(states)
-        return state
-
     def knobs(self, recipes: Sequence[Recipe]) -> steps.Knobs:
-        """The numbers of these trials; the optimizers are counted among this program's."""
-        places = [np.asarray(self.optimizers.index(recipe.optimizer.name), np.int32) for recipe in recipes]
-        found = [steps.knobs(recipe, self.template) for recipe in recipes]
-        knobs: steps.Knobs = self.stacked([one._replace(optimizer=i) for one, i in zip(found, places, strict=True)])
+        """The numbers of these trials."""
+        knobs: steps.Knobs = self.stacked(knobs_of(self, recipes))
         return knobs
 
     def stacked(self, trials: Sequence[Any]) -> Any:

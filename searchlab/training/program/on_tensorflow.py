@@ -24,7 +24,7 @@ from searchlab.data import Array
 from searchlab.tasks import Arrays
 from searchlab.training.program import steps
 from searchlab.training.program.feed import Feed, validation_batch
-from searchlab.training.program.lanes import LANES, is_small_and_dense
+from searchlab.training.program.lanes import LANES, is_small_and_dense, knobs_of
 from searchlab.training.program.steps import State
 from searchlab.training.program.template import Template
 from searchlab.training.recipe import Recipe
@@ -44,19 +44,9 @@ class Program:
         self._train = tf.function(self._steps, autograph=False, reduce_retracing=True)
         self._judge = tf.function(self._validation, autograph=False, reduce_retracing=True)
 
-    def start(self, states: Sequence[State]) -> State:
-        """These states of one trial each, side by side on the device."""
-        state: State = self.stacked(states)
-        return state
-
     def knobs(self, recipes: Sequence[Recipe]) -> steps.Knobs:
-        """The numbers of these trials; the optimizers are counted among this program's."""
-        places = [self.optimizers.index(recipe.optimizer.name) for recipe in recipes]
-        assert places == sorted(places), "lanes are in the order of their optimizers"
-        found = [steps.knobs(recipe, self.template) for recipe in recipes]
-        knobs: steps.Knobs = self.stacked(
-            [one._replace(optimizer=np.asarray(place, np.int32)) for one, place in zip(found, places, strict=True)]
-        )
+        """The numbers of these trials."""
+        knobs: steps.Knobs = self.stacked(knobs_of(self, recipes))
         return knobs
 
     def stacked(self, trials: Sequence[Any]) -> Any:
