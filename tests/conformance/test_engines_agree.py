@@ -127,7 +127,7 @@ def test_values_that_vary_change_the_result_as_constants_do(engine):
     assert tiny.numbers(told[0]) == tiny.numbers(told[4])
 
 
-@pytest.mark.parametrize("engine", COMPILED)
+@pytest.mark.parametrize("engine", COMPILED if ALL else tiny.runnable("fused"))
 def test_focus_is_a_number_of_the_program_and_none_is_no_part_of_it(engine):
     """Gammas 0.5 and 2 share a program, none has another, and balanced accuracy can be searched for."""
     from searchlab.records import Objective
