@@ -8,6 +8,9 @@ READY := $(VENV)/.ready
 ENGINE_TESTS := tests/conformance/test_engines_agree.py tests/conformance/test_every_engine.py
 MORE_ENGINE_TESTS := tests/conformance/test_every_augmentation.py tests/training/test_frozen.py \
   tests/training/test_population.py tests/training/test_draws.py tests/training/test_pictures_on_disk.py
+# what one test compiled no other compiles again
+ON_JAX := KERAS_BACKEND=jax JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(VENV)/jax-cache \
+  JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-emit-find-links --no-header --no-annotate
 BY_PINS := --constraint requirements.lock
@@ -28,12 +31,12 @@ test: $(READY)  ## Every test, on all cores; then the engines on Keras's JAX bac
 	$(MAKE) test-jax
 
 test-jax: $(READY)  ## The engines on Keras's JAX backend.
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) tests/training/test_population.py tests/training/test_draws.py
+	$(ON_JAX) $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) tests/training/test_population.py tests/training/test_draws.py
 
 test-engines: $(READY)  ## Every engine beside fit, in all cases (make test and make test-jax have a sample).
 	SEARCHLAB_ENGINES=all $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) tests/conformance/test_engines_across_backends.py \
 	  $(MORE_ENGINE_TESTS)
-	SEARCHLAB_ENGINES=all KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) $(MORE_ENGINE_TESTS)
+	SEARCHLAB_ENGINES=all $(ON_JAX) $(BIN)/python -m pytest -q -n auto $(ENGINE_TESTS) $(MORE_ENGINE_TESTS)
 
 test-backbones: $(READY)  ## Every backbone in all respects (make test has a sample of what builds large ones again).
 	SEARCHLAB_BACKBONES=all $(BIN)/python -m pytest -q -n auto --dist loadfile tests/conformance/test_every_backbone.py
