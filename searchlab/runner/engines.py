@@ -122,7 +122,7 @@ def settled(
     asked, begun = training.engine, _read(folder / FILE)
     if asked == AUTO and begun.get("engine") in candidates(training):
         asked = begun["engine"]
-    if asked == begun.get("engine") and named(training.backend) is None and _installed(begun["backend"]):
+    if asked == begun.get("engine") and named(training.backend) is None and _installed(str(begun.get("backend"))):
         return _choice(asked, training, families, "asked for", backend=begun["backend"])
     return choose(
         asked, plan=training, families=families, measured=measured, trials_a_shape=trials_a_shape, numbers=numbers

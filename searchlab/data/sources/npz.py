@@ -104,8 +104,8 @@ class Npz:
                 version = np.lib.format.read_magic(member)
                 read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
                 whole, _, _ = read[version](member)
-        except (DataError, OSError, KeyError, ValueError, zipfile.BadZipFile):
-            return None
+        except (DataError, OSError, KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
+            return None  # `load` says what is wrong with it
         return tuple(whole[1:])
 
 

@@ -38,7 +38,7 @@ LARGE_TAILS = (
 @contextlib.contextmanager
 def drawing() -> Iterator[None]:
     """Inside, Keras's initializers draw with NumPy."""
-    if not jax.config.jax_threefry_partitionable or jax.config.jax_default_prng_impl != "threefry2x32":
+    if not is_usual_generator():
         yield
         return
     before = random_initializers.random, random_initializers.ops
@@ -47,6 +47,11 @@ def drawing() -> Iterator[None]:
         yield
     finally:
         random_initializers.random, random_initializers.ops = before
+
+
+def is_usual_generator() -> bool:
+    """Whether JAX draws as it does by default: each number by its place, so that a longer row begins as a shorter."""
+    return bool(jax.config.jax_threefry_partitionable and jax.config.jax_default_prng_impl == "threefry2x32")
 
 
 class _Instead:

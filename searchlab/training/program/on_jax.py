@@ -27,6 +27,7 @@ from searchlab.tasks import Arrays
 from searchlab.training.program import steps
 from searchlab.training.program.convolution import quicken
 from searchlab.training.program.draws import drawing as drawing
+from searchlab.training.program.draws import is_usual_generator
 from searchlab.training.program.feed import Feed, validation_batch
 from searchlab.training.program.lanes import LANES, is_small_and_dense, knobs_of
 from searchlab.training.program.steps import State
@@ -216,9 +217,7 @@ def _examples_are_apart(model: keras.Model) -> bool:
     Known of Keras's own layers, batch normalization aside, and of JAX's random numbers, of which a longer row begins
     as a shorter one does.
     """
-    if not jax.config.jax_threefry_partitionable or jax.config.jax_default_prng_impl != "threefry2x32":
-        return False
-    return all(
+    return is_usual_generator() and all(
         type(layer).__module__.startswith("keras.src.layers.")
         and not isinstance(layer, keras.layers.BatchNormalization)
         and getattr(layer, "activity_regularizer", None) is None
