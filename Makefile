@@ -8,8 +8,8 @@ READY := $(VENV)/.ready
 ENGINE_TESTS := tests/conformance/test_engines_agree.py tests/conformance/test_every_engine.py
 MORE_ENGINE_TESTS := tests/conformance/test_every_augmentation.py tests/training/test_frozen.py \
   tests/training/test_population.py tests/training/test_draws.py tests/training/test_pictures_on_disk.py
-# what one test compiled no other compiles again
-ON_JAX := KERAS_BACKEND=jax JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(VENV)/jax-cache \
+# as children compile (runner/slots.py); and what one test compiled no other compiles again
+ON_JAX := KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=1 JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(VENV)/jax-cache \
   JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-emit-find-links --no-header --no-annotate

@@ -50,6 +50,12 @@ def commit() -> str:
     return f"{name}{'+' if _said(['git', 'status', '--porcelain', '--', 'searchlab']) else ''}" if name else "unknown"
 
 
+def code() -> str | None:
+    """Git's name for the tree of searchlab's own code, the same at all commits that leave it as it is."""
+    name = _said(["git", "rev-parse", "--short=12", "HEAD:searchlab"])
+    return None if not name or commit().endswith("+") else name
+
+
 def _version(library: str) -> str | None:
     try:
         return metadata.version(library)

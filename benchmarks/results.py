@@ -3,8 +3,9 @@
     python -m benchmarks.results
 
 A *session* is one invocation on one machine; within it, contenders took turns.  For each task, space and contender
-the figures of the newest session's commit count, over all its sessions with the same trials and epochs.  Ratios are
-taken round by round within a session; where two contenders share none, the ratio of their medians stands, with a ~.
+the newest session's code counts (searchlab's own tree in git, so that notes and tests change nothing), over all its
+sessions with the same trials and epochs.  Ratios are taken round by round within a session; where two contenders share
+none, the ratio of their medians stands, with a ~.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Session:
     date: str
     command: str
     machine: dict[str, Any]
+    code: str | None = None
+    """Git's name for searchlab's own tree; None in sessions that did not note it."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ def _newest(sessions: Sequence[Session], rows: list[tuple[int, Run]]) -> dict[tu
 
 def _setting(session: Session) -> tuple[Any, ...]:
     machine = session.machine
-    return session.commit, machine["cpu"], machine["cores"], tuple(machine["gpus"])
+    return session.code or session.commit, machine["cpu"], machine["cores"], tuple(machine["gpus"])
 
 
 def ratios(ours: Figures, theirs: Figures, number: Callable[[Run], float]) -> list[float]:

@@ -51,6 +51,7 @@ def take(
     """
     session = results.Session(
         commit=machine.commit(),
+        code=machine.code(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         command=_command(sys.argv),
         machine=machine.facts(),

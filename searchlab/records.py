@@ -108,6 +108,8 @@ class TrainingPlan:
     """None computes them in each trial."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Options that name a file, as the study file has them, and as they are here."""
+    optimizers: tuple[str, ...] = ()
+    """Those that the space may choose, so that a program can be made for all of them at once."""
 
     def here(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """`options`, those that name a file as it is on this machine."""

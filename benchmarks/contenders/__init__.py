@@ -1,7 +1,7 @@
 """Who takes part: searchlab and its rivals, each as the command of a process of its own.
 
-searchlab is called `searchlab`, `searchlab:fused` (that engine, instead of the default) or `searchlab:fused@1` (with
-one worker).  A rival is called as its script in this folder is.
+searchlab is called `searchlab`, `searchlab:fused` (that engine, instead of the default), `searchlab:fused@1` (with one
+worker) or `searchlab+tensorflow` (on that backend alone).  A rival is called as its script in this folder is.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ NEEDS = {
 RANDOM = ("searchlab", "keras_tuner_random", "keras_tuner_hyperband", "optuna_loop", "optuna_mlflow", "ray_tune")
 PRUNING = ("searchlab", "keras_tuner_hyperband", "optuna_tpe_median")
 
-SEARCHLAB = re.compile(r"searchlab(?::(?P<engine>[a-z_]+))?(?:@(?P<workers>\d+))?")
+BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+SEARCHLAB = re.compile(
+    r"searchlab(?:\+(?P<backend>tensorflow|jax|torch))?(?::(?P<engine>[a-z_]+))?(?:@(?P<workers>\d+))?"
+)
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,9 @@ def title(name: str) -> str:
     found = SEARCHLAB.fullmatch(name)
     if found is None:
         return RIVALS.get(name, name)
-    engine, workers = found["engine"], found["workers"]
-    words = [f"engine {engine}"] if engine else []
+    backend, engine, workers = found["backend"], found["engine"], found["workers"]
+    words = [f"{BACKENDS[backend]} alone"] if backend else []
+    words += [f"engine {engine}"] if engine else []
     words += [f"{workers} worker" + ("s" if workers != "1" else "")] if workers else []
     return "searchlab" + (f" ({', '.join(words)})" if words else "")
 
@@ -94,12 +98,14 @@ def command(name: str, order: Order, folder: Path) -> list[str]:
         script = f"benchmarks.contenders.{name}"
         return [sys.executable, "-m", script, order.task.name, order.space, str(data), *numbers, str(folder)]
     study = folder / "study.yaml"
-    content = study_of(order, data.resolve(), engine=found["engine"], workers=found["workers"])
+    content = study_of(order, data.resolve(), **found.groupdict())
     study.write_text(json.dumps(content, indent=2))  # JSON is YAML
     return [sys.executable, "-m", "searchlab", "run", "--plain", str(study)]
 
 
-def study_of(order: Order, data: Path, *, engine: str | None, workers: str | None) -> dict[str, Any]:
+def study_of(
+    order: Order, data: Path, *, backend: str | None = None, engine: str | None = None, workers: str | None = None
+) -> dict[str, Any]:
     """The study that searchlab runs."""
     task = order.task
     names = {"x": "x_train", "y": "y_train"} | {
@@ -112,7 +118,9 @@ def study_of(order: Order, data: Path, *, engine: str | None, workers: str | Non
         "task": "sequence_classification" if task.kind == "tokens" else "image_classification",
         "space": for_searchlab(space_of(order.space, task), task),
         "search": search if order.prunes else {"sampler": "random", "pruner": "none", **search},
-        "training": {"epochs": order.epochs} | ({"engine": engine} if engine else {}),
+        "training": {"epochs": order.epochs}
+        | ({"backend": backend} if backend else {})
+        | ({"engine": engine} if engine else {}),
         "execution": {"workers": int(workers)} if workers else {},
         "seed": order.seed,
     }

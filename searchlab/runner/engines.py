@@ -41,8 +41,8 @@ WORTH_COMPILING: Mapping[str, int] = {"mlp": 24, "cnn": 12, "rnn": 3}
 
 To compile a shape for JAX takes 1 to 2 s more than to trace it for TensorFlow (once; the next process has it in the
 cache).  Measured in pairs, two cores, trials a minute with an empty cache and again: CNN on 8×8 pixels, 40 trials a
-shape 126 and 167 (`fused` 107 and 118), 2.2 trials a shape 54 and 78 (100 and 114); LSTM on 64 characters, 3.3 trials
-a shape 48 and 64 (41 and 44).
+shape 126 and 167 (`fused` 107 and 118), 2.2 trials a shape 50 and 100 (89 and 101); LSTM on 64 characters, 3.3 trials
+a shape 51 and 87 (38 and 42).
 """
 
 SMALL_PICTURE = 150

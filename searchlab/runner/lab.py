@@ -128,6 +128,7 @@ def plan_of(spec: StudySpec, objective: Objective, home: Home) -> TrainingPlan:
         backend=training.backend,
         weights_folder=str(home.study(spec.name).weights),
         files=backbones.gather(spec, home),
+        optimizers=plugins_of(spec, "optimizer"),
     )
 
 
@@ -168,7 +169,14 @@ def facts_of(lab: Lab, backend: str) -> dict[str, Any]:
 
 def families_of(spec: StudySpec) -> tuple[str, ...]:
     """The families that a space may choose."""
-    domain = spec.space["model"].domain
+    return plugins_of(spec, "model")
+
+
+def plugins_of(spec: StudySpec, selector: str) -> tuple[str, ...]:
+    """The plugins that a space may choose as its `selector` ("model", "optimizer", …); none when it says nothing."""
+    if selector not in spec.space.names:
+        return ()
+    domain = spec.space[selector].domain
     names = domain.values if isinstance(domain, Choice) else (domain.value,) if isinstance(domain, Fixed) else ()
     return tuple(str(name) for name in names)
 

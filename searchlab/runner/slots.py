@@ -201,7 +201,7 @@ def _choose(wanted: int | Literal["auto"]) -> tuple[str, ...]:
 def _environment(threads: int, gpu: str | None, sharers: int, deterministic: bool) -> dict[str, str]:
     """What pins a child to its place, for every backend; KERAS_BACKEND is inherited as it is."""
     return {
-        **(_on_gpu(sharers, deterministic) if gpu is not None else {}),
+        **(_on_gpu(sharers, deterministic) if gpu is not None else _on_processor()),
         "CUDA_VISIBLE_DEVICES": NO_GPU if gpu is None else gpu,
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
@@ -211,6 +211,16 @@ def _environment(threads: int, gpu: str | None, sharers: int, deterministic: boo
         "TF_NUM_INTEROP_THREADS": str(threads),
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
+
+
+def _on_processor() -> dict[str, str]:
+    """What a child without a GPU is told beside: to compile faster.
+
+    At XLA's level 1 the programs of a population take a third less time to compile (three shapes: perceptrons 10.5 and
+    7.3 s, CNN 8×8 12.9 and 9.4, LSTM 8.6 and 5.5) and run no slower; at level 0 they run three to four times as long.
+    A level among XLA_FLAGS comes last, and counts.
+    """
+    return {"XLA_FLAGS": f"--xla_backend_optimization_level=1 {os.environ.get('XLA_FLAGS', '')}".strip()}
 
 
 def _on_gpu(sharers: int, deterministic: bool) -> dict[str, str]:

@@ -54,8 +54,8 @@ def test_every_rival_runs_one_trial_of_one_epoch(name: str, place: Path) -> None
 
 def test_every_script_is_a_known_contender() -> None:
     assert set(SCRIPTS) == set(contenders.RIVALS)
-    assert all(contenders.is_known(name) for name in (*RANDOM, *PRUNING, "searchlab:fused@1"))
-    assert not contenders.is_known("searchlab:") and not contenders.is_known("kerastuner")
+    assert all(contenders.is_known(name) for name in (*RANDOM, *PRUNING, "searchlab:fused@1", "searchlab+jax"))
+    assert not any(contenders.is_known(name) for name in ("searchlab:", "searchlab+theano", "kerastuner"))
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -64,7 +64,8 @@ def test_every_study_is_valid(task: Any, space: str, place: Path) -> None:
     folder = place / f"{task.name}-{space}"
     folder.mkdir()
     for prunes in (False, True):
-        study = study_of(Order(task, space, 3, 2, 1, prunes), folder / "data.npz", engine="fused", workers="1")
+        order = Order(task, space, 3, 2, 1, prunes)
+        study = study_of(order, folder / "data.npz", backend="tensorflow", engine="fused", workers="1")
         (folder / "study.yaml").write_text(yaml.safe_dump(study))
         check(load_study(folder / "study.yaml"))
 
@@ -149,6 +150,7 @@ def test_the_command_that_is_kept_names_no_place() -> None:
 def test_names_say_the_engine_and_the_workers() -> None:
     assert title("searchlab") == "searchlab"
     assert title("searchlab:fused@1") == "searchlab (engine fused, 1 worker)"
+    assert title("searchlab+tensorflow") == "searchlab (TensorFlow alone)"
     assert with_workers(["searchlab:fit", "optuna_loop"], [1, 2]) == [
         "searchlab:fit@1",
         "searchlab:fit@2",

@@ -20,8 +20,8 @@ MACHINE: dict[str, Any] = {
 }
 
 
-def session(commit: str, date: str) -> Session:
-    return Session(commit, date, "python -m benchmarks.trials_per_minute", MACHINE)
+def session(commit: str, date: str, code: str | None = None) -> Session:
+    return Session(commit, date, "python -m benchmarks.trials_per_minute", MACHINE, code)
 
 
 def run(contender: str, seconds: float, turn: int = 1, **changes: Any) -> Run:
@@ -66,6 +66,13 @@ def test_the_newest_commit_counts_with_all_its_sessions_and_an_older_rival_stays
     assert [each.seconds for each in ours.runs.values()] == [20.0, 10.0, 12.0]
     assert [each.seconds for each in rival.runs.values()] == [80.0]
     assert ratios(ours, rival, lambda each: each.per_minute) == []
+
+
+def test_commits_that_leave_searchlab_as_it_is_are_one() -> None:
+    sessions = [session("a", "2026-01-01", "one"), session("b", "2026-01-02", "two"), session("c", "2026-01-03", "two")]
+    rows = [(number, run("searchlab", seconds)) for number, seconds in enumerate((40.0, 20.0, 10.0))]
+    (ours,) = current(sessions, rows)
+    assert [each.seconds for each in ours.runs.values()] == [20.0, 10.0]
 
 
 def test_ratios_are_of_runs_in_the_same_round() -> None:

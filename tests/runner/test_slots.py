@@ -139,6 +139,14 @@ def test_gpus_are_numbered_as_the_driver_does_and_flags_of_others_are_kept(
     assert "XLA_FLAGS" not in slots(deterministic=False)[0].environment
 
 
+def test_a_processor_compiles_fast_unless_told_otherwise(machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(8, 64)
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    assert slots()[0].environment["XLA_FLAGS"] == "--xla_backend_optimization_level=1"
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=3")
+    assert slots()[0].environment["XLA_FLAGS"].split()[-1] == "--xla_backend_optimization_level=3"
+
+
 def test_a_gpu_that_is_not_there_is_missed_at_once(machine) -> None:
     machine(8, 64, ("0",))
     with pytest.raises(DeviceMissing, match=r"2 GPU\(s\) are asked for, but 1 can be seen \(0\)"):

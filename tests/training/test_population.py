@@ -60,6 +60,28 @@ def test_a_new_optimizer_joins_the_shape_s_program() -> None:
         assert one.metrics == pytest.approx(other.metrics, rel=1e-5)
 
 
+def test_a_program_has_the_rules_of_all_optimizers_that_may_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that none of them has the shape compiled again."""
+    from searchlab.training.engines import population
+
+    made: list[tuple[str, ...]] = []
+    usual = population.side.Program
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        made.append(named["optimizers"])
+        return usual(*arguments, **named)
+
+    monkeypatch.setattr(population.side, "Program", noted)
+    width, plan = {"model__mlp__width": 23}, tiny.plan(optimizers=("adam", "sgd"))
+    sgd = {"optimizer": "sgd", "optimizer__sgd__learning_rate": 0.1, **width}
+    early, _ = tiny.train("population", tiny.trial(0, **width), under=plan)
+    tiny.train("population", tiny.trial(1, **sgd), under=plan)
+    assert made == [("adam", "sgd")]
+    alone, _ = tiny.train("fit", tiny.trial(0, **width))
+    for one, other in zip(early[0], alone[0], strict=True):
+        assert one.metrics == pytest.approx(other.metrics, rel=1e-5)
+
+
 @on_tensorflow
 def test_what_is_no_small_dense_network_is_left_to_fused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Among others that are stacked; a perceptron counts as large from a number of weights on."""

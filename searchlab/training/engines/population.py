@@ -201,7 +201,11 @@ class Population:
         return self._templates[key]
 
     def _program(self, key: tuple[Hashable, int], members: Sequence[_Member]) -> Program:
-        """A program with the rules of all members' optimizers, compiled when it first runs."""
+        """A program with the rules of all optimizers that may come, compiled when it first runs.
+
+        So no shape is compiled again for another optimizer, in this process or the next; a rule more costs a tenth of
+        that.
+        """
         template, batch = self._templates[key[0]], key[1]
         lanes = side.lanes_of(template, batch, len(members))
         kept = self._programs.setdefault(key, [])
@@ -212,6 +216,7 @@ class Population:
         if near is not None:
             kept.remove(near)
             needed |= set(near.optimizers)
+        needed |= set(members[0].recipe.plan.optimizers)
         kept.append(side.Program(template, batch=batch, optimizers=tuple(sorted(needed)), lanes=lanes))
         return kept[-1]
 
