@@ -76,11 +76,11 @@ bench: $(READY)  ## Beside KerasTuner, Optuna loops and Ray Tune; hours, or BENC
 overhead: $(READY)  ## What searchlab adds to long trials, around a run, and for MLflow.
 	$(BIN)/python -m benchmarks.overhead
 
-# bytecode comes with a module's first import: most of what is installed is never imported
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "searchlab needs Python 3.11 or newer: make PYTHON=python3.12 demo")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # on all cores; pip would take one
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
