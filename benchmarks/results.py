@@ -162,6 +162,11 @@ class Figures:
         """Over all runs."""
         return statistics.median(self.of(number))
 
+    @property
+    def trials(self) -> int:
+        """That were asked for, the same number in all runs."""
+        return next(iter(self.runs.values())).trials
+
 
 def current(sessions: Sequence[Session], rows: Iterable[tuple[int, Run]]) -> list[Figures]:
     """The figures that count among `rows` of one task, space and target, ours first, then the rivals as listed."""
@@ -237,6 +242,7 @@ SPEED_WORDS = [
     "Medians and ranges over rounds in which all took turns; start-up counts.  *searchlab is* says how many times as",
     "many trials a minute `searchlab` finished as the contender of the row, round by round; *× RandomSearch* says it",
     "of the row's contender over KerasTuner's RandomSearch.  A ~ marks a ratio of medians from different sessions.",
+    "Contenders that were given fewer trials have no ratio: start-up weighs more in their trials a minute.",
     "CPU seconds and memory are those of all processes of the contender; memory that they share counts for each.",
     "In round 1 of a session no compiled program and no empty database is cached: the low end of searchlab's ranges.",
     "",
@@ -254,8 +260,8 @@ def _groups(sessions: Sequence[Session], rows: Iterable[tuple[int, Run]]) -> lis
 def _speed_table(figures: list[Figures]) -> list[str]:
     lines = [
         "| contender | trials/min | searchlab is | × RandomSearch | CPU s/trial | peak GiB | first trial, s | "
-        "epochs/trial | rounds |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "epochs/trial | trials | rounds |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     named = {each.contender: each for each in figures}
     ours, yardstick = named.get(OURS), named.get(YARDSTICK)
@@ -273,6 +279,7 @@ def _speed_table(figures: list[Figures]) -> list[str]:
             f"{each.median(lambda run: run.peak_bytes / 2**30):.2f}",
             _range(each.of(lambda run: run.first_trial or 0.0), 1),
             f"{each.median(lambda run: run.trained_epochs / run.finished):.1f}",
+            str(each.trials),
             str(len(each.runs)),
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -306,7 +313,7 @@ def _accuracy_table(figures: list[Figures]) -> list[str]:
 
 
 def _ratio(ours: Figures | None, theirs: Figures | None, number: Callable[[Run], float]) -> str:
-    if ours is None or theirs is None:
+    if ours is None or theirs is None or ours.trials != theirs.trials:
         return ""
     found = ratios(ours, theirs, number)
     if not found:

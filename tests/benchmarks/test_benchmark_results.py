@@ -110,6 +110,12 @@ def test_contenders_that_never_took_turns_are_compared_by_medians() -> None:
     assert "~ 10.00 ×" in markdown(sessions, rows)
 
 
+def test_contenders_with_other_numbers_of_trials_are_not_compared() -> None:
+    rows = [(0, run("searchlab", 24.0)), (0, run("optuna_loop", 60.0, trials=10, finished=10, trained_epochs=100))]
+    (line,) = [line for line in markdown([session("a", "2026-01-01")], rows).splitlines() if "Optuna" in line]
+    assert " × |" not in line and "| 10.0 | 10 | 1 |" in line
+
+
 def test_nothing_is_written_of_nothing(tmp_path: Path) -> None:
     render(tmp_path / "results.json")
     assert list(tmp_path.iterdir()) == []
