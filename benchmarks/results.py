@@ -369,7 +369,7 @@ def _plot(sessions: Sequence[Session], rows: Sequence[tuple[int, Run]], path: Pa
     plt.close(figure)
 
 
-def _panel(axis: Any, words: str, figures: list[Figures]) -> None:
+def _panel(axis: Any, heading: str, figures: list[Figures]) -> None:
     from matplotlib.ticker import NullFormatter
 
     speeds = [each.of(lambda run: run.per_minute) for each in figures]
@@ -382,7 +382,10 @@ def _panel(axis: Any, words: str, figures: list[Figures]) -> None:
         axis.errorbar(
             middles[place], place, xerr=[[below[place]], [above[place]]], fmt="o", color=colour, markersize=5, capsize=2
         )
-    axis.set_yticks(places, [title(each.contender) for each in figures], fontsize=8)
+    most = max(each.trials for each in figures)
+    few = [f", {each.trials} trials" if each.trials < most else "" for each in figures]
+    names = [f"{title(each.contender)}{words}" for each, words in zip(figures, few, strict=True)]
+    axis.set_yticks(places, names, fontsize=8)
     axis.set_ylim(len(figures) - 0.4, -0.6)
     axis.grid(axis="x", color="#dddddd", linewidth=0.6)
     axis.set_xscale("log")
@@ -390,7 +393,7 @@ def _panel(axis: Any, words: str, figures: list[Figures]) -> None:
     axis.set_xlim(min(middles) / 2, max(middles) * 3)
     for place, middle in zip(places, middles, strict=True):
         axis.annotate(f"  {middle:.0f}", (max(speeds[place]), place), va="center", fontsize=8)
-    axis.set_title(words, fontsize=9, loc="left")
+    axis.set_title(heading, fontsize=9, loc="left")
     axis.set_xlabel("trials a minute", fontsize=8)
     axis.tick_params(axis="x", labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
