@@ -103,6 +103,7 @@ class Progress(AbstractContextManager["Progress"]):
     def opened(self, opening: Opening) -> None:
         """Start the display."""
         self._opening = opening
+        self._best = opening.best
         self._started = self._now()
         done = f", {opening.finished} of them done before" if opening.finished else ""
         self._console.print(

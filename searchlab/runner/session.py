@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 from searchlab.config.writer import to_yaml
 from searchlab.errors import SearchlabError
 from searchlab.failpoints import failpoint
-from searchlab.records import ENDED, Checkpoints, StudyResult
+from searchlab.records import ENDED, Checkpoints, StudyResult, TrialRecord, best_of
 from searchlab.reports.words import fork_lines, study_lines
 from searchlab.runner import classes, tracked
 from searchlab.runner.calibration import choice_of
@@ -262,7 +262,7 @@ def _supervise(
         wish=wish,
     )
     supervisor.remember_weights(iter(records))
-    watcher.opened(_opening(lab, count, sum(record.state in ENDED for record in records)))
+    watcher.opened(_opening(lab, count, records))
     ending: Ending | None = None
     try:
         ending = supervisor.run()
@@ -281,16 +281,17 @@ def _load_drawing() -> None:
         figures.load()
 
 
-def _opening(lab: Lab, workers: int, finished: int) -> Opening:
+def _opening(lab: Lab, workers: int, records: Sequence[TrialRecord]) -> Opening:
     return Opening(
         study=lab.spec.name,
         objective=lab.checked.objective,
         budget=lab.spec.search.trials,
-        finished=finished,
+        finished=sum(record.state in ENDED for record in records),
         epochs=lab.plan.epochs,
         workers=workers,
         description=lab.collection.description,
         timeout=lab.spec.search.timeout,
+        best=best_of(records, lab.checked.objective),
     )
 
 

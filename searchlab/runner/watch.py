@@ -22,6 +22,8 @@ class Opening:
     description: str
     """The data, in one line."""
     timeout: float | None
+    best: TrialRecord | None = None
+    """The best trial of those that an earlier run finished."""
 
 
 class Watcher(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -46,6 +47,17 @@ def test_slow_trials_have_a_line_each() -> None:
     shown.closed()
     assert text.getvalue().count("✓") == 30
     assert "more" not in text.getvalue()
+
+
+def test_after_a_resume_what_stood_before_is_still_the_best() -> None:
+    text = io.StringIO()
+    shown = Progress(Console(file=text, width=100), varied=frozenset(), plain=True)
+    shown.opened(replace(OPENING, finished=1, best=record(0, 0.9777)))
+    for number, value in ((1, 0.9749), (2, 0.9777), (3, 0.9805)):
+        shown.trial_finished(record(number, value))
+    shown.closed()
+    marked = [line for line in text.getvalue().splitlines() if "← best" in line]
+    assert len(marked) == 1 and "0.9805" in marked[0]
 
 
 def test_fast_trials_are_told_together_and_none_is_left_out() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from searchlab.records import best_of
 from searchlab.search.study import Study
 
 THOROUGH = pytest.mark.skipif(os.environ.get("SEARCHLAB_FAULTS") != "all", reason="make faults runs it")
@@ -86,5 +87,10 @@ def test_stops_and_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     output, errors = done.communicate(timeout=200)
     assert done.returncode == 0, errors
     assert "4 of 4 trials: 4 complete" in output
-    records = Study.open(f"sqlite:///{tmp_path / 'home' / 'optuna.db'}", "stopped").records()
+    study = Study.open(f"sqlite:///{tmp_path / 'home' / 'optuna.db'}", "stopped")
+    records, objective = study.records(), study.objective
     assert [record.trial.number for record in records] == [0, 1, 2, 3]
+    told = [line for line in output.splitlines() if line.startswith("✓")]
+    marked = {int(line.split()[1]) for line in told if "← best" in line}
+    numbers = {int(line.split()[1]) for line in told}
+    assert marked == {number for number in numbers if best_of(records[: number + 1], objective) is records[number]}
