@@ -296,14 +296,17 @@ def _accuracy_table(figures: list[Figures]) -> list[str]:
     def pace(run: Run) -> float:
         return 1.0 / run.seconds
 
+    def reached(some: Figures) -> int:
+        return sum(run.reached for run in some.runs.values())
+
+    won = ours is not None and reached(ours) == len(ours.runs)  # else there is no time of ours to compare
     for each in figures:
-        reached = sum(run.reached for run in each.runs.values())
-        is_whole = reached == len(each.runs)
+        is_whole = reached(each) == len(each.runs)
         cells = [
             title(each.contender),
             ("" if is_whole else "≥ ") + _range(each.of(lambda run: run.seconds), 1),
-            ("" if is_whole else "≥ ") + _ratio(ours, each, pace) if ours is not each else "",
-            f"{reached} of {len(each.runs)}",
+            ("" if is_whole else "≥ ") + _ratio(ours, each, pace) if won and ours is not each else "",
+            f"{reached(each)} of {len(each.runs)}",
             _range(each.of(lambda run: run.finished), 0),
             _range(each.of(lambda run: run.cpu_seconds), 0),
             str(len(each.runs)),

@@ -104,6 +104,17 @@ def test_the_page_shows_speed_accuracy_and_the_command(tmp_path: Path, capsys: p
     assert "RESULTS.md" in capsys.readouterr().out
 
 
+def test_no_ratio_is_shown_when_searchlab_itself_has_not_reached_the_accuracy() -> None:
+    sessions = [session("here", "2026-01-01")]
+    rows = [
+        (0, run("searchlab", 30.0, target=0.95, best=0.9)),
+        (0, run("optuna_tpe_median", 90.0, target=0.95, best=0.9)),
+    ]
+    page = markdown(sessions, rows)
+    assert "| searchlab | ≥ 30.0 |  | 0 of 1 |" in page
+    assert "| Optuna TPE + median pruner | ≥ 90.0 |  | 0 of 1 |" in page
+
+
 def test_contenders_that_never_took_turns_are_compared_by_medians() -> None:
     sessions = [session("old", "2026-01-01"), session("new", "2026-01-02")]
     rows = [(0, run("keras_tuner_random", 240.0)), (1, run("searchlab", 24.0))]
